@@ -1,0 +1,75 @@
+"""The door to the shell: ``smartattend COMMAND``. Each command lives in the room that it belongs to."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pytest_smartattend.errors import SmartattendError, UsageError
+
+#: command → (module that has ``add_arguments(parser)`` and ``run(arguments) -> int``, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "readiness": (
+        "pytest_smartattend.readiness.command",
+        "run the suites and say whether the platform can be released",
+    ),
+    "gate": ("pytest_smartattend.readiness.gate_command", "read a readiness.json and exit with its verdict"),
+    "prove": (
+        "pytest_smartattend.prove",
+        "plant every known defect and show which check catches it",
+    ),
+    "db": (
+        "pytest_smartattend.postgres.database_command",
+        "list, open and remove databases that failed tests left",
+    ),
+}
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smartattend",
+        description="Evidence, not claims: can this SmartAttend platform be trusted in production?",
+        epilog="`smartattend COMMAND --help` tells more. Exit codes of readiness and gate: 0 ready, 10 at risk, "
+        "20 not ready, 30 incomplete or out of date, 40 not a trustworthy document, 2 usage.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name == command:  # only the chosen command is imported
+            importlib.import_module(module).add_arguments(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        the command's exit status; 2 for wrong usage.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in words if word in COMMANDS), None)
+    parser = _parser(command)
+    arguments = parser.parse_args(words)
+    if arguments.version:
+        from importlib.metadata import version
+
+        print(f"pytest-smartattend {version('pytest-smartattend')}")
+        return 0
+    if arguments.command is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(importlib.import_module(COMMANDS[arguments.command][0]).run(arguments))
+    except SmartattendError as problem:
+        print(f"smartattend {arguments.command}: {problem}", file=sys.stderr)
+        return 2 if isinstance(problem, UsageError) else 1
+    except KeyboardInterrupt:
+        print(f"smartattend {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

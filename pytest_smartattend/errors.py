@@ -1,0 +1,77 @@
+"""Every error that this package raises, and how they are related.
+
+SmartattendError
+├── UsageError             an option, ini value, environment variable, file or URL is not what is accepted
+├── UnsafeTarget           a database not marked disposable, or a host that was not allowed
+├── ServerError            PostgreSQL
+│   ├── NoServerFound      nothing on this machine meets what was asked for; lists what was probed
+│   ├── ServerFailed       a server did not start, or went away
+│   └── SchemaFailed       the migrations did not apply
+├── TargetError            the platform under test
+│   ├── TargetFailed       it did not start, or went away
+│   └── ContractBroken     it answered something that the contract does not know
+├── InjectionError         a fault could not be carried out
+│   ├── FaultNeverFired    it was installed and nothing passed it
+│   └── FaultNotHealed     it was removed and the path is still broken
+└── EvidenceError          evidence could not be written, read or trusted
+
+Every message says what happened and ends in what to do.
+"""
+
+from __future__ import annotations
+
+
+class SmartattendError(Exception):
+    """The root. Catch it to tell our errors from a defect of ours."""
+
+
+class UsageError(SmartattendError):
+    """Something that a person wrote is not what is accepted. Names the source and what is accepted."""
+
+
+class UnsafeTarget(SmartattendError):
+    """A suite was about to write where nobody said that it may."""
+
+
+class ServerError(SmartattendError):
+    """PostgreSQL: see the subclasses."""
+
+
+class NoServerFound(ServerError):
+    """No server on this machine meets the constraints. Lists what was probed and what each lacks."""
+
+
+class ServerFailed(ServerError):
+    """A server did not start, or went away. Carries the end of its log."""
+
+
+class SchemaFailed(ServerError):
+    """The schema could not be applied to the template database. Carries the statement or output."""
+
+
+class TargetError(SmartattendError):
+    """The platform under test: see the subclasses."""
+
+
+class TargetFailed(TargetError):
+    """The platform did not start, or went away. Carries the end of its output."""
+
+
+class ContractBroken(TargetError):
+    """The platform answered something that the contract does not know."""
+
+
+class InjectionError(SmartattendError):
+    """A fault could not be carried out: see the subclasses."""
+
+
+class FaultNeverFired(InjectionError):
+    """A fault was installed, and nothing ever passed it. The check has shown nothing."""
+
+
+class FaultNotHealed(InjectionError):
+    """A fault was removed, and a probe still finds the path broken."""
+
+
+class EvidenceError(SmartattendError):
+    """Evidence could not be written, read or trusted."""

@@ -1,0 +1,1 @@
+"""Carries faults out on sockets and processes. Each is a context manager that heals, and proves that it healed."""

@@ -1,0 +1,262 @@
+"""The one table of options: command line, environment, ini, default, in that order.
+
+From a row's name everything else is derived: ``schema`` is ``--smartattend-schema``, ``SMARTATTEND_SCHEMA`` and
+``smartattend_schema``. The rest of the package receives a frozen `Settings`, never pytest's config.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_smartattend.errors import UsageError
+
+if TYPE_CHECKING:
+    import pytest
+
+Parse = Callable[[str], Any]
+
+
+def _text(value: str) -> str:
+    return value.strip()
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[,\s]+", value) if part)
+
+
+def _folder(value: str) -> Path:
+    if not value.strip():
+        raise ValueError("a folder")
+    return Path(value).expanduser().absolute()
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError("a whole number from 0")
+    return number
+
+
+def _workers(value: str) -> int:
+    number = int(value)
+    if not 1 <= number <= 64:
+        raise ValueError("a whole number from 1 to 64")
+    return number
+
+
+def _seed(value: str) -> int:
+    number = int(value, 0)
+    if not 0 <= number < 2**64:
+        raise ValueError("a whole number from 0 to 2**64 - 1")
+    return number
+
+
+def _flag(value: str) -> bool:
+    word = value.strip().lower()
+    if word not in {"1", "true", "yes", "on", "0", "false", "no", "off", ""}:
+        raise ValueError("yes or no")
+    return word in {"1", "true", "yes", "on"}
+
+
+def _version(value: str) -> str:
+    if value and not re.fullmatch(r"\s*(>=|==|)\s*\d{2}(\.\d{1,2})?\s*", value):
+        raise ValueError('a PostgreSQL version such as "18", "==17" or ">=16"')
+    return value.replace(" ", "")
+
+
+def _target(value: str) -> str:
+    if value not in {"", "reference"}:
+        raise ValueError("'reference', the platform that ships with this package")
+    return value
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table.
+
+    Attributes:
+        name: the field of `Settings`; flag, variable and ini name are derived from it.
+        default: what holds when nobody says anything.
+        parse: from text to value; raises ValueError whose message completes "expected …".
+        accepts: the same sentence for help and documentation.
+        help: one sentence for ``pytest --help``.
+        flag: true for a switch that takes no value on the command line.
+    """
+
+    name: str
+    default: Any
+    parse: Parse
+    accepts: str
+    help: str
+    flag: bool = False
+
+    @property
+    def command_line(self) -> str:
+        """Its flag on pytest's command line."""
+        return "--smartattend-" + self.name.replace("_", "-")
+
+    @property
+    def environment(self) -> str:
+        """Its environment variable."""
+        return "SMARTATTEND_" + self.name.upper()
+
+    @property
+    def ini(self) -> str:
+        """Its name in pytest's configuration file."""
+        return "smartattend_" + self.name
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "target",
+        "",
+        _target,
+        "reference",
+        "the platform that the suites test; without it the suites do not run",
+    ),
+    Option("platform_workers", 2, _workers, "1 to 64", "worker processes of the reference platform"),
+    Option(
+        "postgres",
+        "auto",
+        _text,
+        "auto, embedded, embedded-musl, system, container, or a URL postgresql://user@host:port/database",
+        "where the throwaway PostgreSQL comes from; auto takes the first that can be had, in that order",
+    ),
+    Option("postgres_version", "", _version, '"18", "==17", ">=16"', "the PostgreSQL version that is needed"),
+    Option("postgres_extensions", (), _names, "names, with commas", "extensions that the server must offer"),
+    Option("postgres_locale", "C", _text, "a locale's name", "locale of the throwaway cluster"),
+    Option("postgres_image", "postgres:18", _text, "an image's name", "image of the container provider"),
+    Option(
+        "schema",
+        "",
+        _text,
+        "SQL files with commas, 'command: PROGRAM ARGS' (reads DATABASE_URL), or 'python: package.module:function'",
+        "migrations of your own that make the template of the `database` fixture",
+    ),
+    Option(
+        "keep",
+        5,
+        _count,
+        "a whole number from 0",
+        "how many databases of failed tests are kept for `smartattend db open`",
+    ),
+    Option(
+        "allow_host",
+        (),
+        _names,
+        "host names, with commas",
+        "hosts other than loopback that may be written to",
+    ),
+    Option("report", None, _folder, "a folder", "write readiness.json and readiness.html into this folder"),
+    Option(
+        "strict",
+        default=False,
+        parse=_flag,
+        accepts="yes or no",
+        help="let pytest's exit status follow the verdict",
+        flag=True,
+    ),
+    Option(
+        "subject",
+        "",
+        _text,
+        "text",
+        "what is released: a commit or an image; default: this checkout's commit",
+    ),
+    Option(
+        "scope",
+        None,
+        _folder,
+        "a TOML file",
+        "readiness.toml: what is required, not applicable or waived here",
+    ),
+    Option("seed", 20260302, _seed, "0 to 2**64 - 1", "the root of every random decision"),
+    Option(
+        "sabotage",
+        "",
+        _text,
+        "a name of `smartattend prove --list`",
+        "plant this defect in the reference platform",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds in this run. Field by field the rows of `OPTIONS`; see there."""
+
+    target: str
+    platform_workers: int
+    postgres: str
+    postgres_version: str
+    postgres_extensions: tuple[str, ...]
+    postgres_locale: str
+    postgres_image: str
+    schema: str
+    keep: int
+    allow_host: tuple[str, ...]
+    report: Path | None
+    strict: bool
+    subject: str
+    scope: Path | None
+    seed: int
+    sabotage: str
+
+
+assert tuple(field.name for field in fields(Settings)) == tuple(option.name for option in OPTIONS)
+
+
+def _parse(option: Option, text: str, source: str) -> Any:  # noqa: ANN401
+    try:
+        return option.parse(text)
+    except ValueError as problem:
+        raise UsageError(
+            f"{source}: cannot read {text!r} ({problem}). Give {option.accepts}, or leave it out for {option.default!r}."
+        ) from None
+
+
+def read(config: pytest.Config, environ: dict[str, str] | None = None) -> Settings:
+    """The settings of this run.
+
+    Raises:
+        UsageError: a value is not accepted; the message names where it was said.
+    """
+    variables = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        given = config.getoption(option.ini, default=None)
+        ini = str(config.getini(option.ini) or "")
+        if given is not None:
+            values[option.name] = _parse(option, str(given), option.command_line)
+        elif option.environment in variables:
+            values[option.name] = _parse(option, variables[option.environment], option.environment)
+        elif ini:
+            values[option.name] = _parse(option, ini, f"{option.ini} in {config.inipath or 'the ini file'}")
+        else:
+            values[option.name] = option.default
+    return Settings(**values)
+
+
+def add_to(parser: pytest.Parser) -> None:
+    """Declare every row to pytest."""
+    group = parser.getgroup("smartattend", "can we trust this SmartAttend platform in production?")
+    for option in OPTIONS:
+        text = f"{option.help} ({option.accepts}; {option.environment}; {option.ini}; default: {option.default!r})"
+        text = text.replace("%", "%%")
+        if option.flag:
+            group.addoption(
+                option.command_line,
+                dest=option.ini,
+                action="store_const",
+                const="yes",
+                default=None,
+                help=text,
+            )
+        else:
+            group.addoption(option.command_line, dest=option.ini, default=None, metavar="VALUE", help=text)
+        parser.addini(option.ini, f"{option.help} ({option.accepts})", default="")

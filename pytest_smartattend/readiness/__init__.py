@@ -1,0 +1,1 @@
+"""The verdict: requirements, scope, integrity, gate, JSON, HTML. Reads evidence only."""

@@ -1,0 +1,1 @@
+"""SmartAttend over HTTP."""

@@ -1,0 +1,1 @@
+"""SmartAttend in SQL: tables, sessions, repositories, migrations."""

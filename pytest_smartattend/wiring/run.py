@@ -1,0 +1,87 @@
+"""What every part of a run shares: settings, the run's id and folders, who this process is."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pytest_smartattend import options
+from pytest_smartattend.evidence import run_directory
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass
+class Run:
+    """One invocation of pytest, in the controller or in one of its xdist workers.
+
+    Attributes:
+        settings: what holds in this run.
+        run_id: the same in the controller and all its workers.
+        worker: ``main`` without xdist and in the controller, else ``gw0``, ``gw1``, ….
+        is_controller: whether this process owns the run: it reports, and it cleans up.
+    """
+
+    settings: options.Settings
+    run_id: str
+    worker: str
+    is_controller: bool
+    _held: dict[Path, IO[bytes]] = field(default_factory=dict)
+
+    def folder(self, base: Path) -> Path:
+        """This run's folder below `base`, made and owned by the controller."""
+        folder = run_directory.folder_in(base, self.run_id)
+        if self.is_controller and folder not in self._held:
+            self._held[folder] = run_directory.hold(folder)
+        return folder
+
+    def claim_folders(self) -> None:
+        """Own a folder below each base before workers start: they cannot own one for the controller."""
+        for base in run_directory.bases():
+            self.folder(base)
+
+    def release(self) -> None:
+        """Remove this run's folders."""
+        for folder, alive in self._held.items():
+            run_directory.remove(folder)
+            alive.close()
+        self._held.clear()
+
+    def for_worker(self) -> str:
+        """What a worker must know, as JSON: execnet carries plain text safely and little else."""
+        return json.dumps({"run_id": self.run_id})
+
+
+_KEY: Any = None
+
+
+def _key() -> Any:  # noqa: ANN401
+    global _KEY
+    if _KEY is None:
+        import pytest
+
+        _KEY = pytest.StashKey[Run]()
+    return _KEY
+
+
+def begin(config: pytest.Config) -> Run:
+    """Read the settings and note who this process is. Makes nothing on disk."""
+    workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if workerinput is None:
+        run = Run(options.read(config), f"{uuid.uuid4().hex[:12]}-{os.getpid()}", "main", is_controller=True)
+    else:
+        told = json.loads(workerinput["smartattend"])
+        run = Run(options.read(config), told["run_id"], workerinput["workerid"], is_controller=False)
+    config.stash[_key()] = run
+    return run
+
+
+def of(config: pytest.Config) -> Run:
+    """The run that `config` belongs to."""
+    run: Run = config.stash[_key()]
+    return run

@@ -1,0 +1,1 @@
+"""Scenarios: the life cycle of incidents and attendance, every cell of every table."""
