@@ -11,51 +11,116 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from pytest_smartattend.errors import EvidenceError
+
 _PREFIX = "smartattend-"
+_ALIVE = "alive"
 
 
 def bases() -> tuple[Path, ...]:
-    """Where folders of runs may lie: tmpfs first where there is one, then the temporary folder."""
+    """Where folders of runs may lie: tmpfs first where there is one, then the temporary folder.
+
+    A base that is missing, read-only or closed to us, or in which somebody else took our name, is left out. The answer
+    is the same in the controller and its workers.
+    """
     found = [Path("/dev/shm"), Path(tempfile.gettempdir())]  # noqa: S108
-    return tuple(base for base in dict.fromkeys(found) if os.access(base, os.W_OK | os.X_OK))
+    return tuple(base for base in dict.fromkeys(found) if os.access(base, os.W_OK | os.X_OK) and _is_ours(base))
+
+
+def user_folder(base: Path) -> Path:
+    """Our folder below `base`; the user id keeps two users of one machine apart."""
+    return base / f"{_PREFIX}{os.getuid()}"
 
 
 def folder_in(base: Path, run_id: str) -> Path:
-    """The name of this run's folder below `base`; the user id keeps two users of one machine apart."""
-    return base / f"{_PREFIX}{os.getuid()}" / f"run-{run_id}"
+    """The name of this run's folder below `base`."""
+    return user_folder(base) / f"run-{run_id}"
+
+
+def _is_ours(base: Path) -> bool:
+    # A name in a shared folder can be taken by anyone beforehand: a link, or a folder that others may write to.
+    try:
+        found = user_folder(base).lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def make_user_folder(base: Path) -> Path:
+    """Make our folder below `base` where it is missing.
+
+    Raises:
+        EvidenceError: somebody else took its name.
+        OSError: it cannot be made.
+    """
+    folder = user_folder(base)
+    # Root's server may have to run as another user, who must pass through here; nobody may look around.
+    folder.mkdir(mode=0o711 if os.getuid() == 0 else 0o700, exist_ok=True)
+    if not _is_ours(base):
+        raise EvidenceError(f"{folder} belongs to somebody else or is open to others. Remove it, or set TMPDIR.")
+    return folder
 
 
 def hold(folder: Path) -> IO[bytes]:
     """Make `folder` and own it until the returned file is closed or this process ends.
 
+    It appears under its name only once it is owned, so that nobody takes it for a dead run's in between.
+
     Raises:
         BlockingIOError: another live process owns it.
+        OSError: it cannot be made: no space, no permission.
     """
-    folder.parent.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    alive = (folder / "alive").open("ab")
+    make_user_folder(folder.parent.parent)
+    made = folder if folder.exists() else Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        alive = (made / _ALIVE).open("ab")
+    except OSError:
+        _discard(made, folder)
+        raise
     try:
         fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if made != folder:
+            made.chmod(folder.parent.stat().st_mode & 0o777)
+            made.rename(folder)
     except OSError:
         alive.close()
+        _discard(made, folder)
         raise
     return alive
+
+
+def _discard(made: Path, folder: Path) -> None:
+    if made != folder:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def is_owned(folder: Path) -> bool:
     """Whether a live process holds `folder`."""
     try:
-        with (folder / "alive").open("rb") as alive:
+        with (folder / _ALIVE).open("rb") as alive:
             fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except OSError:
         return True
     return False
+
+
+def abandoned() -> Iterator[Path]:
+    """Folders of runs whose owner is gone, below every base. Whoever removes one first ends the processes in it."""
+    for base in bases():
+        with contextlib.suppress(OSError):
+            for folder in sorted(user_folder(base).iterdir()):
+                if folder.name.startswith(("run-", ".new-")) and not is_owned(folder):
+                    yield folder
 
 
 def remove(folder: Path) -> None:

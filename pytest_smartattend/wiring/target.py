@@ -1,1 +1,118 @@
-"""Fixtures of the room `target`."""
+"""Fixtures of the room `target`: the platform, its tenants, its paths. Suites use the private names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_smartattend.wiring import run as run_wiring
+
+if TYPE_CHECKING:
+    from pytest_smartattend.evidence.record import Evidence
+    from pytest_smartattend.postgres.server import Server
+    from pytest_smartattend.target.client import Operation
+    from pytest_smartattend.target.observer import Observer
+    from pytest_smartattend.target.paths import Faults
+    from pytest_smartattend.target.people import Tenant
+    from pytest_smartattend.target.reference_platform import ReferencePlatform
+
+PLATFORM = pytest.StashKey["ReferencePlatform"]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say at once, and once, that the suites need a target."""
+    if run_wiring.of(config).settings.target or config.option.collectonly:
+        return
+    asks = [item for item in items if "_smartattend_platform" in getattr(item, "fixturenames", ())]
+    if asks:
+        raise pytest.UsageError(
+            f"{len(asks)} of the collected tests need a platform to test, {asks[0].nodeid} for one. "
+            "Say which: --smartattend-target=reference."
+        )
+
+
+@pytest.fixture(scope="session")
+def _smartattend_platform(request: pytest.FixtureRequest, _smartattend_postgres: Server) -> Iterator[ReferencePlatform]:
+    from pytest_smartattend.target.reference_platform import ReferencePlatform
+    from pytest_smartattend.target.reference_schema import ReferenceSchema
+
+    settings = run_wiring.of(request.config).settings
+    database = _smartattend_postgres.pool(ReferenceSchema()).take()
+    platform = ReferencePlatform(
+        _smartattend_postgres, database, workers=settings.platform_workers, sabotage=settings.sabotage
+    )
+    request.config.stash[PLATFORM] = platform
+    yield platform
+    platform.stop()
+
+
+@pytest.fixture
+def _smartattend_tenants(
+    _smartattend_platform: ReferencePlatform, _smartattend_evidence: Evidence
+) -> Callable[..., Tenant]:
+    def record(done: Operation) -> None:
+        _smartattend_evidence.operation(done.method, done.path, done.status, done.outcome, done.seconds)
+
+    def make(kind: str = "school") -> Tenant:
+        return _smartattend_platform.seed(kind, record)
+
+    return make
+
+
+@pytest.fixture
+def _smartattend_tenant(_smartattend_tenants: Callable[..., Tenant]) -> Tenant:
+    return _smartattend_tenants()
+
+
+@pytest.fixture
+def _smartattend_observer(_smartattend_platform: ReferencePlatform) -> Observer:
+    return _smartattend_platform.observer
+
+
+@pytest.fixture
+def _smartattend_faults(_smartattend_platform: ReferencePlatform, _smartattend_evidence: Evidence) -> Faults:
+    from pytest_smartattend.target.paths import Faults
+
+    return Faults(_smartattend_platform.paths, _smartattend_evidence.fault)
+
+
+@pytest.fixture
+def platform(_smartattend_platform: ReferencePlatform) -> ReferencePlatform:
+    """The platform under test."""
+    return _smartattend_platform
+
+
+@pytest.fixture
+def tenants(_smartattend_tenants: Callable[..., Tenant]) -> Callable[..., Tenant]:
+    """Makes tenants: ``tenants("corporate")``."""
+    return _smartattend_tenants
+
+
+@pytest.fixture
+def tenant(_smartattend_tenant: Tenant) -> Tenant:
+    """A new tenant with one person of each role."""
+    return _smartattend_tenant
+
+
+@pytest.fixture
+def observer(_smartattend_observer: Observer) -> Observer:
+    """Reads the database past the platform."""
+    return _smartattend_observer
+
+
+@pytest.fixture
+def faults(_smartattend_faults: Faults) -> Faults:
+    """Lays faults on the paths between the platform and its stores."""
+    return _smartattend_faults
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:  # noqa: ANN401
+    """Show the platform's log beside a failing check."""
+    report = yield
+    platform = item.config.stash.get(PLATFORM, None)
+    if report.failed and platform is not None and "_smartattend_platform" in getattr(item, "fixturenames", ()):
+        report.sections.append(("platform's log", platform.log_tail()))
+    return report

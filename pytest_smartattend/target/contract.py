@@ -1,0 +1,154 @@
+"""What a SmartAttend platform promises, as tables: the tester's own copy of the specification.
+
+These tables are written down a second time on purpose. Were they imported from the reference platform, a defect in its
+tables would change what is expected along with what is seen, and no check could notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import combinations
+
+STATUSES = ("open", "acknowledged", "escalated", "investigating", "mitigating", "resolved", "closed")
+
+#: the 13 legal transitions: (from, to) → the endpoint that makes it
+LEGAL: dict[tuple[str, str], str] = {
+    ("open", "acknowledged"): "acknowledge",
+    ("open", "escalated"): "escalate",
+    ("acknowledged", "escalated"): "escalate",
+    ("acknowledged", "investigating"): "investigate",
+    ("escalated", "escalated"): "escalate",
+    ("escalated", "investigating"): "investigate",
+    ("investigating", "escalated"): "escalate",
+    ("investigating", "mitigating"): "mitigate",
+    ("mitigating", "escalated"): "escalate",
+    ("mitigating", "investigating"): "investigate",
+    ("mitigating", "resolved"): "resolve",
+    ("resolved", "closed"): "close",
+    ("resolved", "investigating"): "reopen",
+}
+
+#: the 36 others
+ILLEGAL: tuple[tuple[str, str], ...] = tuple(
+    (before, after) for before in STATUSES for after in STATUSES if (before, after) not in LEGAL
+)
+
+#: target status → the endpoint that asks for it; nothing asks for ``open``
+ENDPOINT_TO: dict[str, str] = {
+    "acknowledged": "acknowledge",
+    "escalated": "escalate",
+    "investigating": "investigate",
+    "mitigating": "mitigate",
+    "resolved": "resolve",
+    "closed": "close",
+}
+
+SEVERITIES = ("low", "medium", "high", "critical")
+LEVELS = ("level_1", "level_2", "level_3", "executive")
+LEAST_LEVEL: dict[str, str] = dict(zip(SEVERITIES, LEVELS, strict=True))
+
+RESOLUTION_FIELDS = ("root_cause", "remediation_steps", "prevention_measures")
+#: the eight subsets of the three fields, from none to all
+RESOLUTION_SUBSETS: tuple[tuple[str, ...], ...] = tuple(
+    subset for size in range(len(RESOLUTION_FIELDS) + 1) for subset in combinations(RESOLUTION_FIELDS, size)
+)
+#: characters after trimming, of a root cause and of each field of a resolution
+LEAST_TEXT = 10
+
+#: severity → (acknowledge within, resolve within), both from creation
+SLA: dict[str, tuple[timedelta, timedelta]] = {
+    "critical": (timedelta(minutes=15), timedelta(hours=4)),
+    "high": (timedelta(minutes=30), timedelta(hours=8)),
+    "medium": (timedelta(hours=2), timedelta(hours=24)),
+    "low": (timedelta(hours=8), timedelta(hours=72)),
+}
+
+#: roles, least first; ``nobody`` is a caller without a token
+ROLES = ("nobody", "member", "staff", "admin", "superadmin")
+
+APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One row of the API's table.
+
+    Attributes:
+        method: the HTTP method.
+        path: below ``/api``, with ``{id}`` for an incident's id.
+        least: the least role that may call it.
+        status: the status of an incident on which the call succeeds; None where it needs no incident, or any will do.
+    """
+
+    method: str
+    path: str
+    least: str
+    status: str | None = None
+
+    @property
+    def name(self) -> str:
+        """A name for cells of tables: ``post-incidents-id-acknowledge``."""
+        words = [self.method.lower(), *self.path.strip("/").replace("{id}", "id").split("/")]
+        return "-".join(words)
+
+    @property
+    def has_row(self) -> bool:
+        """Whether the call names one incident."""
+        return "{id}" in self.path
+
+    def admits(self, role: str) -> bool:
+        """Whether `role` is enough."""
+        return ROLES.index(role) >= ROLES.index(self.least)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/auth/me", "member"),
+    Endpoint("POST", "/incidents", "staff"),
+    Endpoint("GET", "/incidents", "staff"),
+    Endpoint("GET", "/incidents/{id}", "staff"),
+    Endpoint("GET", "/incidents/{id}/timeline", "staff"),
+    Endpoint("GET", "/incidents/{id}/escalations", "staff"),
+    Endpoint("GET", "/incidents/{id}/root-causes", "staff"),
+    Endpoint("GET", "/incidents/{id}/refusals", "staff"),
+    Endpoint("GET", "/incidents/{id}/sla", "staff"),
+    Endpoint("PATCH", "/incidents/{id}/severity", "admin", "open"),
+    Endpoint("POST", "/incidents/{id}/acknowledge", "admin", "open"),
+    Endpoint("POST", "/incidents/{id}/escalate", "admin", "open"),
+    Endpoint("POST", "/incidents/{id}/investigate", "admin", "acknowledged"),
+    Endpoint("POST", "/incidents/{id}/root-cause", "admin", "investigating"),
+    Endpoint("POST", "/incidents/{id}/mitigate", "admin", "investigating"),
+    Endpoint("POST", "/incidents/{id}/resolve", "admin", "mitigating"),
+    Endpoint("POST", "/incidents/{id}/close", "admin", "resolved"),
+    Endpoint("POST", "/incidents/{id}/reopen", "admin", "resolved"),
+)
+
+RESOLUTION: dict[str, str] = {
+    "root_cause": "The connection pool was smaller than the worker count.",
+    "remediation_steps": "The pool was enlarged and the workers were restarted.",
+    "prevention_measures": "An alert now watches how long callers wait for a connection.",
+}
+
+#: a body with which a call succeeds on an incident of severity high, for each action
+BODIES: dict[str, dict[str, str]] = {
+    "acknowledge": {},
+    "escalate": {"level": "level_3"},
+    "investigate": {},
+    "root-cause": {"root_cause": RESOLUTION["root_cause"], "confidence": "medium"},
+    "mitigate": {},
+    "resolve": RESOLUTION,
+    "close": {},
+    "reopen": {},
+    "severity": {"severity": "critical", "reason": "More tenants are affected than was thought."},
+}
+
+#: status → the actions that lead there from ``open``
+WAY_TO: dict[str, tuple[str, ...]] = {
+    "open": (),
+    "acknowledged": ("acknowledge",),
+    "escalated": ("escalate",),
+    "investigating": ("acknowledge", "investigate"),
+    "mitigating": ("acknowledge", "investigate", "mitigate"),
+    "resolved": ("acknowledge", "investigate", "mitigate", "resolve"),
+    "closed": ("acknowledge", "investigate", "mitigate", "resolve", "close"),
+}

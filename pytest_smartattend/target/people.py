@@ -1,0 +1,136 @@
+"""Tenants and the people in them, as the suites meet them: each person is a client that calls as themselves."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+
+from pytest_smartattend.target.client import Client, Operation
+from pytest_smartattend.target.contract import ROLES
+
+FORGERIES = ("none", "garbage", "basic-scheme", "unsigned", "other-secret", "expired", "role-raised", "unknown-user")
+
+
+@dataclass(frozen=True)
+class Account:
+    """One user as seeded. `tenant_id` is None for a superadmin."""
+
+    user_id: str
+    tenant_id: str | None
+    role: str
+    email: str
+    password: str
+
+
+class Signer(Protocol):
+    """Makes the platform's bearer tokens, and ones that it must not accept."""
+
+    def token(self, account: Account) -> str:
+        """A token that the platform accepts."""
+        ...
+
+    def forged(self, account: Account, kind: str) -> str:
+        """A token that it must refuse: unsigned, other-secret, expired or unknown-user."""
+        ...
+
+
+class Person(Client):
+    """Someone with an account, or, without one, nobody."""
+
+    def __init__(
+        self, http: httpx.Client, account: Account | None, token: str | None, record: Callable[[Operation], None]
+    ) -> None:
+        super().__init__(http, token, record)
+        self.account = account
+
+    @property
+    def user_id(self) -> str | None:
+        """The account's id; None for nobody."""
+        return self.account.user_id if self.account else None
+
+
+class Tenant:
+    """A school or a corporate made for one check, with one person of each role.
+
+    Attributes:
+        id: the tenant's id.
+        kind: ``school`` or ``corporate``.
+        nobody: a caller without a token.
+    """
+
+    def __init__(
+        self,
+        tenant_id: str,
+        kind: str,
+        accounts: dict[str, Account],
+        signer: Signer,
+        http: httpx.Client,
+        record: Callable[[Operation], None],
+    ) -> None:
+        self.id = tenant_id
+        self.kind = kind
+        self._accounts = accounts
+        self._signer = signer
+        self._people = {role: Person(http, one, signer.token(one), record) for role, one in accounts.items()}
+        self._people["nobody"] = Person(http, None, None, record)
+
+    def actor(self, role: str) -> Person:
+        """The person of `role`; the superadmin is of no tenant and sees all."""
+        assert role in ROLES, f"{role!r} is none of {', '.join(ROLES)}"
+        return self._people[role]
+
+    @property
+    def nobody(self) -> Person:
+        """A caller without a token."""
+        return self._people["nobody"]
+
+    @property
+    def member(self) -> Person:
+        """A student or an employee."""
+        return self._people["member"]
+
+    @property
+    def staff(self) -> Person:
+        """Faculty, or a manager."""
+        return self._people["staff"]
+
+    @property
+    def admin(self) -> Person:
+        """The tenant's admin."""
+        return self._people["admin"]
+
+    @property
+    def superadmin(self) -> Person:
+        """The platform's superadmin."""
+        return self._people["superadmin"]
+
+    def credentials(self, role: str) -> tuple[str, str]:
+        """E-mail and password of the person of `role`."""
+        account = self._accounts[role]
+        return account.email, account.password
+
+    def forged(self, kind: str) -> str | None:
+        """An ``Authorization`` header that the platform must refuse, made to look like the admin's; None for none at all."""
+        account = self._accounts["admin"]
+        if kind == "none":
+            return None
+        if kind == "garbage":
+            return "Bearer not-a-token"
+        if kind == "basic-scheme":
+            return "Basic " + base64.b64encode(f"{account.email}:{account.password}".encode()).decode()
+        if kind == "role-raised":
+            return "Bearer " + _with_claim(self._signer.token(self._accounts["member"]), "role", "admin")
+        return "Bearer " + self._signer.forged(account, kind)
+
+
+def _with_claim(token: str, name: str, value: str) -> str:
+    """`token` with one claim changed and its signature kept."""
+    header, payload, signature = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    changed = json.dumps({**claims, name: value}).encode()
+    return ".".join((header, base64.urlsafe_b64encode(changed).rstrip(b"=").decode(), signature))

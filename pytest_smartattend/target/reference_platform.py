@@ -1,0 +1,152 @@
+"""The reference platform, served by its own processes on a database of its own, behind proxies of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from pytest_smartattend.errors import TargetFailed
+from pytest_smartattend.injectors.tcp_proxy import TcpProxy
+from pytest_smartattend.target.client import TIMEOUT, Operation
+from pytest_smartattend.target.observer import Observer
+from pytest_smartattend.target.people import Tenant
+from pytest_smartattend.target.seed import Seeder
+from pytest_smartattend.target.sql import RoleSession
+from pytest_smartattend.target.tokens import SecretSigner
+
+if TYPE_CHECKING:
+    from pytest_smartattend.postgres.server import Database, Server
+
+#: seconds that the platform may take from start to its first answer; loaded machines are slow
+START_DEADLINE = 60.0
+#: between platform and database, and between platform and incident store: two paths, so that one can break alone
+STORES = ("database", "incidents_database")
+ROLES = {"app": "smartattend_app", "owner": "smartattend_owner"}
+
+
+class ReferencePlatform:
+    """A running reference platform.
+
+    Args:
+        server: the PostgreSQL server.
+        database: a fresh database with the reference schema.
+        workers: how many worker processes serve.
+        sabotage: the name of a planted defect, or empty.
+    """
+
+    def __init__(self, server: Server, database: Database, *, workers: int, sabotage: str = "") -> None:
+        self.name = f"reference (sabotaged: {sabotage})" if sabotage else "reference"
+        self._database = database
+        self._workers = workers
+        self._sabotage = sabotage
+        self._secret = secrets.token_hex(32)
+        self._closing = ExitStack()
+        try:
+            self._start(server)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, server: Server) -> None:
+        self.paths = {store: self._closing.enter_context(TcpProxy(server.address)) for store in STORES}
+        self._folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-platform-")))
+        self._log = self._folder / "platform.log"
+        self.observer = Observer(self._database.dsn)
+        self._closing.callback(self.observer.close)
+        self.seeder = Seeder(self._database.dsn)
+        self._closing.callback(self.seeder.close)
+        self._process = self._spawn()
+        self._closing.callback(self._end_process)
+        self.base_url = f"http://127.0.0.1:{self._await_port()}"
+        self._http = self._closing.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT))
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        module = ["pytest_smartattend.target.sabotaged", self._sabotage] if self._sabotage else ["pytest_smartattend.reference.serve"]
+        urls = {store: self._url_through(proxy) for store, proxy in self.paths.items()}
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ},
+            "DATABASE_URL": urls["database"],
+            "INCIDENTS_DATABASE_URL": urls["incidents_database"],
+            "PORT": "0",
+            "WORKERS": str(self._workers),
+            "TOKEN_SECRET": self._secret,
+            "SMARTATTEND_READY_FILE": str(self._folder / "ready"),
+            "STOP_WITH_STDIN": "1",
+        }
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *module],
+                env=environment,
+                stdin=subprocess.PIPE,  # its end is the platform's end, however we end
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _url_through(self, proxy: TcpProxy) -> str:
+        host, port = proxy.address
+        return f"postgresql://{ROLES['app']}@{host}:{port}/{self._database.name}"
+
+    def _await_port(self) -> int:
+        ready = self._folder / "ready"
+        deadline = time.monotonic() + START_DEADLINE
+        while time.monotonic() < deadline:
+            if ready.exists() and (text := ready.read_text()).endswith("\n"):
+                return int(json.loads(text)["port"])
+            try:
+                status = self._process.wait(timeout=0.01)
+            except subprocess.TimeoutExpired:
+                continue
+            raise TargetFailed(f"The reference platform ended with status {status} before it answered.\n{self.log_tail()}")
+        raise TargetFailed(f"The reference platform did not answer within {START_DEADLINE:g} s.\n{self.log_tail()}")
+
+    def _end_process(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End the platform's processes, its proxies and our connections."""
+        self._closing.close()
+
+    def describe(self) -> Mapping[str, object]:
+        """What stands in the report about it."""
+        return {"name": self.name, "workers": self._workers, "sabotage": self._sabotage or None}
+
+    def seed(self, kind: str, record: Callable[[Operation], None]) -> Tenant:
+        """A new tenant with one person of each role."""
+        tenant_id, accounts = self.seeder.tenant(kind)
+        signer = SecretSigner(self._secret, lambda: datetime.now(UTC))  # noqa: TID251 - served: its clock is the wall's
+        return Tenant(tenant_id, kind, accounts, signer, self._http, record)
+
+    @contextmanager
+    def sql_as(self, role: str, tenant_id: str | None) -> Iterator[RoleSession]:
+        """A connection as ``app`` or ``owner``, past platform and proxies."""
+        session = RoleSession(self._database.dsn_as(ROLES[role]), tenant_id)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def log_tail(self, lines: int = 60) -> str:
+        """The end of what the platform printed."""
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:]) or "(it printed nothing)"

@@ -1,0 +1,59 @@
+"""Scenario 7: several people act on one incident at the same moment. None is lost, none is applied twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from pytest_smartattend import Evidence, Observer, Request, Tenant, chain, contract, incident_in, release_together
+
+ACTORS = 8
+ROUNDS = 4
+
+
+@pytest.mark.scenario("scenarios/concurrent-actors")
+@pytest.mark.detects("concurrent-transitions")
+@pytest.mark.parametrize("action", ["acknowledge", "investigate", "mitigate", "resolve", "close"])
+def test_of_many_who_do_the_same_one_wins(
+    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, action: str
+) -> None:
+    admin, evidence = _smartattend_tenant.admin, _smartattend_evidence
+    endpoint = next(each for each in contract.ENDPOINTS if each.path.endswith(f"/{action}"))
+    after = next(to for (_, to), name in contract.LEGAL.items() if name == action)
+    for turn in range(ROUNDS):
+        incident = incident_in(admin, endpoint.status or "open")
+        body = {"note": "mine", **contract.BODIES[action]} if action != "resolve" else dict(contract.RESOLUTION)
+        path = f"/incidents/{incident['id']}/{action}"
+        answers = release_together(admin.base_url, [Request("POST", path, admin.token or "", body)] * ACTORS)
+        counted = Counter(answer.summary for answer in answers)
+        evidence.expect(f"answers of round {turn}", dict(counted), {"200": 1, "409 invalid_transition": ACTORS - 1})
+        stands = {answer.body["current"] for answer in answers if not answer.ok}
+        evidence.expect(f"what the losers are told in round {turn}", stands, {after})
+        timeline = admin.part(incident["id"], "timeline").must()
+        kinds = [event["to"] for event in timeline["events"]]
+        evidence.expect(f"transitions to {after} in round {turn}", kinds.count(after), 1)
+        evidence.expect("faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), [])
+        refusals = admin.part(incident["id"], "refusals").must()["items"]
+        evidence.expect(f"refusals kept in round {turn}", len(refusals), ACTORS - 1)
+    evidence.expect("locks and transactions left", _smartattend_observer.leftovers(), [])
+
+
+@pytest.mark.scenario("scenarios/concurrent-escalations")
+@pytest.mark.detects("concurrent-transitions")
+def test_concurrent_escalations_only_climb(_smartattend_tenant: Tenant, _smartattend_evidence: Evidence) -> None:
+    admin, evidence = _smartattend_tenant.admin, _smartattend_evidence
+    for turn in range(ROUNDS):
+        incident = admin.report(severity="low").must()
+        path = f"/incidents/{incident['id']}/escalate"
+        requests = [Request("POST", path, admin.token or "", {"level": level}) for level in contract.LEVELS * 2]
+        answers = release_together(admin.base_url, requests)
+        won = [answer.body["escalation_level"] for answer in answers if answer.ok]
+        climbed = [row["level"] for row in admin.part(incident["id"], "escalations").must()["items"]]
+        evidence.expect(f"escalations kept in round {turn}", sorted(climbed), sorted(won))
+        ranks = [contract.LEVELS.index(level) for level in climbed]
+        evidence.invariant(f"round {turn} only climbs", ranks == sorted(set(ranks)), " → ".join(climbed))
+        evidence.expect(f"level at the end of round {turn}", climbed[-1], "executive")
+        timeline = admin.part(incident["id"], "timeline").must()
+        evidence.expect("events", len(timeline["events"]), 1 + len(won))
+        evidence.expect("faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), [])

@@ -1,0 +1,35 @@
+"""Health tells the truth: 200 only while both stores answer, 503 that names the part otherwise, and it never hangs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pytest_smartattend import Down, Evidence, Faults, Silence, Tenant
+
+#: seconds within which health must answer: the platform's deadline is two
+PATIENCE = 8.0
+FAULTS = {"down": Down(), "silence": Silence()}
+CELLS = [(store, fault) for store in ("database", "incidents_database") for fault in FAULTS]
+
+
+@pytest.mark.scenario("scenarios/health")
+@pytest.mark.detects("health-always-ok")
+@pytest.mark.parametrize(("store", "fault"), CELLS, ids=["-".join(cell) for cell in CELLS])
+def test_health_names_the_store_that_does_not_answer_and_recovers(
+    _smartattend_tenant: Tenant, _smartattend_faults: Faults, _smartattend_evidence: Evidence, store: str, fault: str
+) -> None:
+    anyone, evidence = _smartattend_tenant.nobody, _smartattend_evidence
+    before = anyone.health(timeout=PATIENCE)
+    evidence.expect("health before", (before.status, before.body.get("parts")), (200, {"database": "ok", "incidents_database": "ok"}))
+    with _smartattend_faults.on(store, FAULTS[fault]):
+        during = anyone.health(timeout=PATIENCE)
+        evidence.measure("health answers within", during.operation.seconds, "s", limit=PATIENCE)
+        evidence.expect("health during the fault", during.summary, "503 unhealthy")
+        sick = {name for name, state in during.body["parts"].items() if state != "ok"}
+        evidence.expect("parts named", sick, {store})
+    after = anyone.health(timeout=PATIENCE)
+    evidence.expect("health after the fault", after.status, 200)
+    reported = _smartattend_tenant.staff.report("After the fault")
+    evidence.expect("an incident can be reported again", reported.status, 201)

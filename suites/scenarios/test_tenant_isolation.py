@@ -1,0 +1,120 @@
+"""Scenario 4: every endpoint, every role, own and foreign tenant; over HTTP, and in SQL as the application's role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_smartattend import Answer, Evidence, Observer, Platform, Tenant, contract, incident_in
+
+CELLS = [
+    (endpoint, role, where)
+    for endpoint in contract.ENDPOINTS
+    if endpoint.has_row
+    for role in contract.ROLES
+    for where in ("own", "foreign")
+]
+
+
+@pytest.mark.scenario("scenarios/tenant-isolation")
+@pytest.mark.detects("tenant-filter-off", "wrong-role-accepted", "forbidden-instead-of-not-found")
+@pytest.mark.parametrize(
+    ("endpoint", "role", "where"), CELLS, ids=[f"{endpoint.name}-{role}-{where}" for endpoint, role, where in CELLS]
+)
+def test_role_is_judged_before_row_and_a_foreign_row_does_not_exist(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    endpoint: contract.Endpoint,
+    role: str,
+    where: str,
+) -> None:
+    evidence, observer = _smartattend_evidence, _smartattend_observer
+    owner = _smartattend_tenants()
+    caller = (owner if where == "own" else _smartattend_tenants()).actor(role)
+    incident = incident_in(owner.admin, endpoint.status or "open")
+    stands = observer.everything_of(incident["id"])
+    action = endpoint.path.rsplit("/", 1)[-1]
+    body = contract.BODIES.get(action) if endpoint.method != "GET" else None
+    answer = caller.call(endpoint.method, endpoint.path.format(id=incident["id"]), body)
+    evidence.expect("answer", _judged(answer), _judgement(endpoint, role, where))
+    if not answer.ok:
+        evidence.expect("what the refusal changed", observer.everything_of(incident["id"]), stands)
+        written = str(answer.body)
+        evidence.invariant("the refusal tells nothing of the row", incident["title"] not in written)
+
+
+def _judged(answer: Answer) -> str:
+    return "done" if answer.ok else answer.summary
+
+
+def _judgement(endpoint: contract.Endpoint, role: str, where: str) -> str:
+    if role == "nobody":
+        return "401 unauthenticated"
+    if not endpoint.admits(role):
+        return "403 forbidden"
+    return "done" if where == "own" or role == "superadmin" else "404 not_found"
+
+
+COLLECTION = [(endpoint, role) for endpoint in contract.ENDPOINTS if not endpoint.has_row for role in contract.ROLES]
+
+
+@pytest.mark.scenario("scenarios/tenant-isolation")
+@pytest.mark.detects("wrong-role-accepted", "tenant-filter-off")
+@pytest.mark.parametrize(
+    ("endpoint", "role"), COLLECTION, ids=[f"{endpoint.name}-{role}" for endpoint, role in COLLECTION]
+)
+def test_collections_hold_the_callers_own_rows_only(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+    endpoint: contract.Endpoint,
+    role: str,
+) -> None:
+    evidence = _smartattend_evidence
+    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    theirs = foreign.admin.report("The others' incident").must()
+    ours = own.admin.report("Our incident").must()
+    caller = own.actor(role)
+    body = None
+    if endpoint.method == "POST":
+        body = {"title": "Reported", "severity": "low", **({"tenant_id": own.id} if role == "superadmin" else {})}
+    answer = caller.call(endpoint.method, endpoint.path, body)
+    evidence.expect("answer", _judged(answer), _judgement(endpoint, role, "own"))
+    if not answer.ok:
+        return
+    if endpoint.path == "/auth/me":
+        evidence.expect("who", (answer.body["id"], answer.body["role"]), (caller.user_id, role))
+    elif endpoint.method == "POST":
+        evidence.expect("tenant", answer.body["tenant_id"], own.id)
+        into_foreign = caller.call("POST", endpoint.path, {"title": "Slipped in", "severity": "low", "tenant_id": foreign.id})
+        if role != "superadmin":
+            evidence.invariant("nobody reports into a foreign tenant", not into_foreign.ok, into_foreign.summary)
+    else:
+        listed = {item["id"] for item in answer.body["items"]}
+        evidence.invariant("the own incident is listed", ours["id"] in listed)
+        evidence.expect("the others' incident is listed", theirs["id"] in listed, role == "superadmin")
+
+
+TENANT_TABLES = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals")
+
+
+@pytest.mark.scenario("scenarios/row-level-security")
+@pytest.mark.detects("rls-off")
+@pytest.mark.parametrize("table", TENANT_TABLES)
+def test_the_database_itself_hides_foreign_rows_from_the_application(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    table: str,
+) -> None:
+    evidence = _smartattend_evidence
+    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    for tenant in (own, foreign):
+        incident = incident_in(tenant.admin, "escalated")
+        tenant.admin.act(incident["id"], "root-cause", contract.BODIES["root-cause"]).must()
+        evidence.expect("refused", tenant.admin.act(incident["id"], "close").status, 409)
+    for name, tenant_id, wanted in (("own", own.id, {own.id}), ("foreign", foreign.id, {foreign.id}), ("no", None, set())):
+        with _smartattend_platform.sql_as("app", tenant_id) as sql:
+            seen = {str(row["tenant_id"]) for row in sql.rows(f"select tenant_id from {table}")}
+        evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
