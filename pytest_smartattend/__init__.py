@@ -29,20 +29,77 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_smartattend.engine import chain as chain
+    from pytest_smartattend.engine.faults import Down as Down
+    from pytest_smartattend.engine.faults import Silence as Silence
     from pytest_smartattend.errors import SmartattendError as SmartattendError
+    from pytest_smartattend.evidence.record import Evidence as Evidence
+    from pytest_smartattend.postgres.server import Database as Database
+    from pytest_smartattend.postgres.server import Server as Server
+    from pytest_smartattend.target import contract as contract
+    from pytest_smartattend.target.client import Answer as Answer
+    from pytest_smartattend.target.client import Client as Client
+    from pytest_smartattend.target.client import Operation as Operation
+    from pytest_smartattend.target.observer import Observer as Observer
+    from pytest_smartattend.target.paths import Faults as Faults
+    from pytest_smartattend.target.people import FORGERIES as FORGERIES
+    from pytest_smartattend.target.people import Tenant as Tenant
+    from pytest_smartattend.target.platform import Platform as Platform
+    from pytest_smartattend.trials.overlap import Request as Request
+    from pytest_smartattend.trials.overlap import release_together as release_together
+    from pytest_smartattend.trials.walk import incident_in as incident_in
 
-#: public name → where it lives
+#: public name → the module that holds it, or that it is
 _HOME = {
+    "FORGERIES": "target.people",
+    "Answer": "target.client",
+    "Client": "target.client",
+    "Database": "postgres.server",
+    "Down": "engine.faults",
+    "Evidence": "evidence.record",
+    "Faults": "target.paths",
+    "Observer": "target.observer",
+    "Operation": "target.client",
+    "Platform": "target.platform",
+    "Request": "trials.overlap",
+    "Server": "postgres.server",
+    "Silence": "engine.faults",
     "SmartattendError": "errors",
+    "Tenant": "target.people",
+    "chain": "engine.chain",
+    "contract": "target.contract",
+    "incident_in": "trials.walk",
+    "release_together": "trials.overlap",
 }
 
-__all__ = ["SmartattendError"]
+__all__ = [  # noqa: RUF022 - as _HOME, which is sorted
+    "FORGERIES",
+    "Answer",
+    "Client",
+    "Database",
+    "Down",
+    "Evidence",
+    "Faults",
+    "Observer",
+    "Operation",
+    "Platform",
+    "Request",
+    "Server",
+    "Silence",
+    "SmartattendError",
+    "Tenant",
+    "chain",
+    "contract",
+    "incident_in",
+    "release_together",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    home = importlib.import_module(f"{__name__}.{_HOME[name]}")
+    return home if _HOME[name].endswith(f".{name}") else getattr(home, name)
 
 
 def __dir__() -> list[str]:

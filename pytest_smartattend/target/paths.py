@@ -35,7 +35,9 @@ class Faults:
             FaultNotHealed: the path is still broken after the fault was taken off.
         """
         if path not in self._paths:
-            raise UsageError(f"there is no path {path!r} to lay a fault on; there are: {', '.join(sorted(self._paths))}.")
+            raise UsageError(
+                f"there is no path {path!r} to lay a fault on; there are: {', '.join(sorted(self._paths))}."
+            )
         with self._paths[path].fault(fault) as held:
             yield held
         self._record(path=path, fault=fault, fired=held.fired)

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -74,10 +73,18 @@ class ReferencePlatform:
         self._http = self._closing.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        module = ["pytest_smartattend.target.sabotaged", self._sabotage] if self._sabotage else ["pytest_smartattend.reference.serve"]
+        module = (
+            ["pytest_smartattend.target.sabotaged", self._sabotage]
+            if self._sabotage
+            else ["pytest_smartattend.reference.serve"]
+        )
         urls = {store: self._url_through(proxy) for store, proxy in self.paths.items()}
         environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ},
+            **{
+                name: os.environ[name]
+                for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
+                if name in os.environ
+            },
             "DATABASE_URL": urls["database"],
             "INCIDENTS_DATABASE_URL": urls["incidents_database"],
             "PORT": "0",
@@ -110,7 +117,9 @@ class ReferencePlatform:
                 status = self._process.wait(timeout=0.01)
             except subprocess.TimeoutExpired:
                 continue
-            raise TargetFailed(f"The reference platform ended with status {status} before it answered.\n{self.log_tail()}")
+            raise TargetFailed(
+                f"The reference platform ended with status {status} before it answered.\n{self.log_tail()}"
+            )
         raise TargetFailed(f"The reference platform did not answer within {START_DEADLINE:g} s.\n{self.log_tail()}")
 
     def _end_process(self) -> None:

@@ -33,7 +33,9 @@ def test_of_many_who_do_the_same_one_wins(
         timeline = admin.part(incident["id"], "timeline").must()
         kinds = [event["to"] for event in timeline["events"]]
         evidence.expect(f"transitions to {after} in round {turn}", kinds.count(after), 1)
-        evidence.expect("faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), [])
+        evidence.expect(
+            "faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), []
+        )
         refusals = admin.part(incident["id"], "refusals").must()["items"]
         evidence.expect(f"refusals kept in round {turn}", len(refusals), ACTORS - 1)
     evidence.expect("locks and transactions left", _smartattend_observer.leftovers(), [])
@@ -56,4 +58,6 @@ def test_concurrent_escalations_only_climb(_smartattend_tenant: Tenant, _smartat
         evidence.expect(f"level at the end of round {turn}", climbed[-1], "executive")
         timeline = admin.part(incident["id"], "timeline").must()
         evidence.expect("events", len(timeline["events"]), 1 + len(won))
-        evidence.expect("faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), [])
+        evidence.expect(
+            "faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), []
+        )

@@ -28,7 +28,9 @@ def test_a_critical_outage_is_walked_from_report_to_closing(
 ) -> None:
     tenant, evidence = _smartattend_tenant, _smartattend_evidence
     admin = tenant.admin
-    incident = tenant.staff.report("The primary database does not answer", "critical", description="All logins fail.").must()
+    incident = tenant.staff.report(
+        "The primary database does not answer", "critical", description="All logins fail."
+    ).must()
     incident_id = incident["id"]
     evidence.expect("status after the report", incident["status"], "open")
     evidence.expect("level after the report", incident["escalation_level"], None)
@@ -62,7 +64,9 @@ def _windows_run_from_creation(incident: dict, evidence: Evidence) -> None:  # t
     created = datetime.fromisoformat(incident["created_at"])
     for name, window in zip(("acknowledge", "resolve"), contract.SLA[incident["severity"]], strict=True):
         due = datetime.fromisoformat(incident["sla"][name]["due_at"])
-        evidence.expect(f"{name} is due after creation by, in seconds", (due - created).total_seconds(), window.total_seconds())
+        evidence.expect(
+            f"{name} is due after creation by, in seconds", (due - created).total_seconds(), window.total_seconds()
+        )
         evidence.expect(f"{name} at first", incident["sla"][name]["status"], "on_track")
 
 
@@ -88,7 +92,10 @@ def _the_timeline_is_whole(tenant: Tenant, observer: Observer, evidence: Evidenc
     moments = [event["at"] for event in timeline["events"]]
     evidence.expect("times in order", moments, sorted(moments))
     evidence.expect("faults of the chain", chain.faults_of(incident_id, timeline["events"], timeline["head"]), [])
-    stored = [row["hash"] for row in observer.rows("select hash from timeline where incident_id = %s order by seq", incident_id)]
+    stored = [
+        row["hash"]
+        for row in observer.rows("select hash from timeline where incident_id = %s order by seq", incident_id)
+    ]
     evidence.expect("hashes in the database", stored, [event["hash"] for event in timeline["events"]])
     head = observer.rows("select seq, hash from audit_heads where incident_id = %s", incident_id)
     evidence.expect("head in the database", head, [timeline["head"]])

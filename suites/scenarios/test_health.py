@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from pytest_smartattend import Down, Evidence, Faults, Silence, Tenant
@@ -22,7 +20,11 @@ def test_health_names_the_store_that_does_not_answer_and_recovers(
 ) -> None:
     anyone, evidence = _smartattend_tenant.nobody, _smartattend_evidence
     before = anyone.health(timeout=PATIENCE)
-    evidence.expect("health before", (before.status, before.body.get("parts")), (200, {"database": "ok", "incidents_database": "ok"}))
+    evidence.expect(
+        "health before",
+        (before.status, before.body.get("parts")),
+        (200, {"database": "ok", "incidents_database": "ok"}),
+    )
     with _smartattend_faults.on(store, FAULTS[fault]):
         during = anyone.health(timeout=PATIENCE)
         evidence.measure("health answers within", during.operation.seconds, "s", limit=PATIENCE)

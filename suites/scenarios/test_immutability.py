@@ -43,7 +43,7 @@ def test_the_database_refuses_to_rewrite_what_is_append_only(
 
 
 TAMPERINGS = {
-    "changed": "update timeline set payload = '{{\"note\": \"nothing happened\"}}' where incident_id = %s and seq = 2",
+    "changed": 'update timeline set payload = \'{{"note": "nothing happened"}}\' where incident_id = %s and seq = 2',
     "removed": "delete from timeline where incident_id = %s and seq = 2",
     "cut-tail": "delete from timeline where incident_id = %s and seq = (select max(seq) from timeline where incident_id = %s)",
 }

@@ -23,7 +23,9 @@ def test_a_breach_is_escalated_to_the_executives_at_once(
     evidence.expect("critical to executive", escalated.status, 200)
     evidence.expect("status", escalated.body["status"], "escalated")
     evidence.expect("level", escalated.body["escalation_level"], "executive")
-    evidence.expect("the first step out of open meets the window", escalated.body["sla"]["acknowledge"]["status"], "met")
+    evidence.expect(
+        "the first step out of open meets the window", escalated.body["sla"]["acknowledge"]["status"], "met"
+    )
     again = admin.act(incident["id"], "escalate", {"level": "executive"})
     evidence.expect("executive again", again.summary, "422 escalation_level_mismatch")
     timeline = admin.part(incident["id"], "timeline").must()

@@ -87,7 +87,9 @@ def test_collections_hold_the_callers_own_rows_only(
         evidence.expect("who", (answer.body["id"], answer.body["role"]), (caller.user_id, role))
     elif endpoint.method == "POST":
         evidence.expect("tenant", answer.body["tenant_id"], own.id)
-        into_foreign = caller.call("POST", endpoint.path, {"title": "Slipped in", "severity": "low", "tenant_id": foreign.id})
+        into_foreign = caller.call(
+            "POST", endpoint.path, {"title": "Slipped in", "severity": "low", "tenant_id": foreign.id}
+        )
         if role != "superadmin":
             evidence.invariant("nobody reports into a foreign tenant", not into_foreign.ok, into_foreign.summary)
     else:
@@ -114,7 +116,11 @@ def test_the_database_itself_hides_foreign_rows_from_the_application(
         incident = incident_in(tenant.admin, "escalated")
         tenant.admin.act(incident["id"], "root-cause", contract.BODIES["root-cause"]).must()
         evidence.expect("refused", tenant.admin.act(incident["id"], "close").status, 409)
-    for name, tenant_id, wanted in (("own", own.id, {own.id}), ("foreign", foreign.id, {foreign.id}), ("no", None, set())):
+    for name, tenant_id, wanted in (
+        ("own", own.id, {own.id}),
+        ("foreign", foreign.id, {foreign.id}),
+        ("no", None, set()),
+    ):
         with _smartattend_platform.sql_as("app", tenant_id) as sql:
             seen = {str(row["tenant_id"]) for row in sql.rows(f"select tenant_id from {table}")}
         evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)

@@ -7,8 +7,6 @@ import pytest
 from pytest_smartattend import FORGERIES, Evidence, Tenant
 
 
-
-
 @pytest.mark.scenario("scenarios/tokens")
 @pytest.mark.detects("unsigned-token-accepted", "expired-token-accepted")
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -31,7 +29,9 @@ def test_a_token_that_the_platform_did_not_sign_for_now_opens_nothing(
 
 @pytest.mark.scenario("scenarios/login")
 @pytest.mark.detects("any-password-accepted")
-def test_a_person_logs_in_with_their_password_only(_smartattend_tenant: Tenant, _smartattend_evidence: Evidence) -> None:
+def test_a_person_logs_in_with_their_password_only(
+    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence
+) -> None:
     tenant, evidence = _smartattend_tenant, _smartattend_evidence
     email, password = tenant.credentials("staff")
     for name, words in (
@@ -44,4 +44,6 @@ def test_a_person_logs_in_with_their_password_only(_smartattend_tenant: Tenant, 
     evidence.expect("login", login.status, 200)
     bearer = {"authorization": f"Bearer {login.body['access_token']}"}
     me = tenant.nobody.call("GET", "/auth/me", headers=bearer)
-    evidence.expect("who", (me.body["id"], me.body["role"], me.body["tenant_id"]), (tenant.staff.user_id, "staff", tenant.id))
+    evidence.expect(
+        "who", (me.body["id"], me.body["role"], me.body["tenant_id"]), (tenant.staff.user_id, "staff", tenant.id)
+    )

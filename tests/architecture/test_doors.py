@@ -26,7 +26,9 @@ def test_every_public_name_can_be_imported_and_nothing_else_is_offered() -> None
 def test_the_public_names_are_declared_to_type_checkers() -> None:
     source = Path(pytest_smartattend.__file__).read_text()
     for name in pytest_smartattend.__all__:
-        assert f" as {name}\n" in source or f"import {name} as {name}" in source, f"{name} is missing under TYPE_CHECKING"
+        assert f" as {name}\n" in source or f"import {name} as {name}" in source, (
+            f"{name} is missing under TYPE_CHECKING"
+        )
 
 
 def test_the_package_map_lists_every_folder_with_code() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
     source = out / "source"
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
@@ -25,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     command = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    yield next(out.glob("*.whl"))
+    return next(out.glob("*.whl"))
 
 
 def test_the_wheel_holds_suites_and_data_inside_the_package_and_no_tests(wheel: Path) -> None:
@@ -42,7 +41,9 @@ def test_the_wheel_holds_suites_and_data_inside_the_package_and_no_tests(wheel: 
     assert any(name.startswith("pytest_smartattend/reference/store/") and "migrations" in name for name in names)
 
 
-def test_a_suite_runs_from_the_wheel_in_a_folder_that_knows_nothing_of_this_checkout(wheel: Path, tmp_path: Path) -> None:
+def test_a_suite_runs_from_the_wheel_in_a_folder_that_knows_nothing_of_this_checkout(
+    wheel: Path, tmp_path: Path
+) -> None:
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
