@@ -24,7 +24,7 @@ GROUPS: dict[str, str] = {
     "handoff": "handoffs",
 }
 
-_HELP = {
+HELP = {
     "scenario": "a walk through the incident or attendance life cycle",
     "simulation": "a sequence on the virtual clock",
     "storm": "load and faults on the wire",
@@ -38,7 +38,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*")
 
 def add_to(config: pytest.Config) -> None:
     """Declare every mark to pytest."""
-    for mark, text in _HELP.items():
+    for mark, text in HELP.items():
         config.addinivalue_line("markers", f"{mark}(id): {text}; the id stands in evidence, requirements and reports")
     config.addinivalue_line("markers", "detects(*sabotages): the planted defects that this check must catch")
 
