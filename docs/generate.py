@@ -32,7 +32,7 @@ def options_page() -> str:
 
 
 def _shown(default: object) -> str:
-    return "–" if default in ("", (), None) else f"`{default}`"
+    return "none" if default in ("", (), None) else f"`{default}`"
 
 
 def marks_page() -> str:

@@ -14,19 +14,16 @@ probability  the share of connections that the fault takes hold of, 0 to 1. `eng
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
+from pytest_smartattend.engine.fault_fields import ACCEPTED, DURATIONS, Direction
 from pytest_smartattend.engine.units import SECOND, in_words
 from pytest_smartattend.errors import UsageError
 
-Direction = Literal["up", "down", "both"]
-
 _NOTHING = timedelta(0)
-_DAY = timedelta(days=1)
-_WAYS = {"up": "bytes to the upstream", "down": "bytes to the client", "both": "bytes both ways"}
+_WAYS: dict[str, str] = {"up": "bytes to the upstream", "down": "bytes to the client", "both": "bytes both ways"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,13 @@ class Fault:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _CHECKS[field.name](self, field.name)
+            value = getattr(self, field.name)
+            accepted, accepts = ACCEPTED[field.name]
+            optional = field.default is None
+            if not (value is None and optional) and not accepts(value):
+                raise UsageError(
+                    f"{self.kind}: {field.name} cannot be {value!r}. Give {accepted}{' or None' if optional else ''}."
+                )
 
     def describe(self) -> str:
         """The fault in plain words, for reports and messages."""
@@ -52,7 +55,7 @@ class Fault:
         data: dict[str, Any] = {"kind": self.kind}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if _is_duration(field):
+            if field.name in DURATIONS:
                 data[f"{field.name}_seconds"] = None if value is None else value / SECOND
             else:
                 data[field.name] = list(value) if isinstance(value, tuple) else value
@@ -248,3 +251,42 @@ KINDS: dict[str, type[Fault]] = {
         Down, Silence, Latency, Bandwidth, Slicer, LimitData, Partition, ResetPeer, SlowClose, SlowOpen, AckLoss,
     )
 }  # fmt: skip
+
+
+def from_json(data: Any) -> Fault:  # noqa: ANN401
+    """The fault that `Fault.to_json` wrote, or that a person did.
+
+    Raises:
+        UsageError: not an object, an unknown kind, an unknown or missing name, or a value out of its range.
+    """
+    if not isinstance(data, dict):
+        raise UsageError(f"a fault cannot be {data!r}. Give an object with a kind, one of {', '.join(sorted(KINDS))}.")
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UsageError(f"a fault cannot be of kind {kind!r}. Give one of {', '.join(sorted(KINDS))}.")
+    fields = {_name_in_json(field.name): field for field in dataclasses.fields(KINDS[kind])}
+    names = set(data) - {"kind"}
+    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if names - set(fields) or required - names:
+        raise UsageError(
+            f"{kind}: given are {', '.join(sorted(map(str, names))) or 'no values'}. "
+            f"Needed: {', '.join(sorted(required)) or 'none'}; accepted: {', '.join(sorted(fields)) or 'none'}."
+        )
+    return KINDS[kind](**{fields[name].name: _from_plain(kind, name, fields[name].name, data[name]) for name in names})
+
+
+def _name_in_json(name: str) -> str:
+    return f"{name}_seconds" if name in DURATIONS else name
+
+
+def _from_plain(kind: str, name: str, field: str, value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return tuple(value)
+    if field not in DURATIONS or value is None:
+        return value
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return timedelta(seconds=value)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{kind}: {name} cannot be {value!r}. Give a number of seconds.") from None

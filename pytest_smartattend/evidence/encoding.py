@@ -12,7 +12,8 @@ import enum
 import json
 import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ from uuid import UUID
 
 from pytest_smartattend.errors import EvidenceError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 #: characters of one text
 TEXT_LIMIT = 4_000
@@ -70,7 +71,7 @@ def plain(value: object, depth: int = 0) -> Json:
         return _mapping(value, depth)
     if isinstance(value, list | tuple):
         return _members([plain(member, depth + 1) for member in value[:MEMBER_LIMIT]], len(value))
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         members = sorted((plain(member, depth + 1) for member in value), key=json.dumps)
         return _members(members[:MEMBER_LIMIT], len(value))
     return _leaf(value, depth)

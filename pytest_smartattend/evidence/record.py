@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 
 from pytest_smartattend.errors import EvidenceError
-from pytest_smartattend.evidence import encoding, stopwatch
+from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.evidence.journal import Journal
 
 #: operations are journaled in batches of this size: a storm makes ten thousand of them
