@@ -1,0 +1,84 @@
+"""Whatever is sent, the platform answers with a problem that it has a name for, stores nothing, and shows no innards."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_smartattend import Evidence, Observer, Tenant
+
+JSON = "application/json"
+#: name → (content, content type); each must be refused with a 4xx
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "not-json": (b'{"title": ', JSON),
+    "empty": (b"", JSON),
+    "not-an-object": (b'["title", "high"]', JSON),
+    "title-is-a-number": (b'{"title": 7, "severity": "high"}', JSON),
+    "title-is-an-object": (b'{"title": {"$ne": null}, "severity": "high"}', JSON),
+    "title-blank": (b'{"title": "   ", "severity": "high"}', JSON),
+    "severity-unknown": (b'{"title": "t", "severity": "catastrophic"}', JSON),
+    "severity-missing": (b'{"title": "t"}', JSON),
+    "field-unknown": (b'{"title": "t", "severity": "high", "status": "closed"}', JSON),
+    "nul": (b'{"title": "a\\u0000b", "severity": "high"}', JSON),
+    "lone-surrogate": (b'{"title": "a\\ud800b", "severity": "high"}', JSON),
+    "invalid-utf-8": (b'{"title": "a\xff\xfeb", "severity": "high"}', JSON),
+    "not-a-number": (b'{"title": "t", "severity": "high", "description": NaN}', JSON),
+    "nested": (b'{"title": ' + b"[" * 20_000 + b"]" * 20_000 + b', "severity": "high"}', JSON),
+    "ten-megabytes": (json.dumps({"title": "x" * 10_000_000, "severity": "high"}).encode(), JSON),
+    "form": (b"title=t&severity=high", "application/x-www-form-urlencoded"),
+    "xml": (b"<incident><title>t</title></incident>", "application/xml"),
+}
+INNARDS = (
+    "Traceback",
+    "sqlalchemy",
+    "psycopg",
+    "asyncpg",
+    'File "',
+    "select ",
+    "insert into",
+    "at Object.",
+    "node_modules",
+)
+
+
+@pytest.mark.scenario("scenarios/hostile-input")
+@pytest.mark.detects("innards-shown", "hostile-title-stored")
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_what_makes_no_sense_is_refused_by_name_and_stores_nothing(
+    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, name: str
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    content, kind = REFUSED[name]
+    answer = tenant.staff.call("POST", "/incidents", content=content, headers={"content-type": kind})
+    evidence.invariant("refused as the sender's fault", 400 <= (answer.status or 0) < 500, answer.summary)
+    evidence.invariant("as a problem with a code", answer.code is not None, str(answer.headers.get("content-type")))
+    shown = [word for word in INNARDS if word in json.dumps(answer.body)]
+    evidence.expect("innards shown", shown, [])
+    stored = _smartattend_observer.value("select count(*) from incidents where tenant_id = %s", tenant.id)
+    evidence.expect("incidents stored", stored, 0)
+
+
+VERBATIM = {
+    "sql": "'); drop table incidents; --",
+    "html": "<script>alert('x')</script> & <b>bold</b>",
+    "template": "{{ 7 * 7 }} ${7 * 7} %s %(name)s",
+    "unicode": "Ausfall im Gebäude 7: 停電 🔥",
+    "right-to-left": "\u202egnp.exe",
+}
+
+
+@pytest.mark.scenario("scenarios/text-is-kept-verbatim")
+@pytest.mark.detects("text-mangled")
+@pytest.mark.parametrize("name", list(VERBATIM))
+def test_text_that_only_looks_dangerous_is_kept_as_it_was_written(
+    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, name: str
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    reported = tenant.staff.report(VERBATIM[name], description=VERBATIM[name])
+    evidence.expect("answer", reported.status, 201)
+    read = tenant.staff.incident(reported.body["id"]).must()
+    evidence.expect("title", read["title"], VERBATIM[name])
+    evidence.expect("description", read["description"], VERBATIM[name])
+    row = _smartattend_observer.incident(reported.body["id"])
+    evidence.expect("title in the database", row and row["title"], VERBATIM[name])
