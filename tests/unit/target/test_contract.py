@@ -1,0 +1,38 @@
+"""The tester's tables have the sizes that the specification counts."""
+
+from __future__ import annotations
+
+from pytest_smartattend.target import contract
+
+
+def test_of_49_pairs_13_are_legal_and_36_are_not() -> None:
+    assert len(contract.LEGAL) == 13
+    assert len(contract.ILLEGAL) == 36
+    assert len({*contract.LEGAL, *contract.ILLEGAL}) == 49
+
+
+def test_of_16_cells_10_are_accepted() -> None:
+    accepted = [
+        (severity, level)
+        for severity in contract.SEVERITIES
+        for level in contract.LEVELS
+        if contract.LEVELS.index(level) >= contract.LEVELS.index(contract.LEAST_LEVEL[severity])
+    ]
+    assert len(accepted) == 10
+
+
+def test_there_are_eight_subsets_of_the_three_fields() -> None:
+    assert len(set(contract.RESOLUTION_SUBSETS)) == 8
+
+
+def test_every_way_is_made_of_legal_steps() -> None:
+    for status, way in contract.WAY_TO.items():
+        at = "open"
+        for action in way:
+            at = next(after for (before, after), name in contract.LEGAL.items() if before == at and name == action)
+        assert at == status
+
+
+def test_resolved_incidents_are_reopened_by_reopen_only() -> None:
+    assert contract.LEGAL["resolved", "investigating"] == "reopen"
+    assert [pair for pair, action in contract.LEGAL.items() if action == "reopen"] == [("resolved", "investigating")]
