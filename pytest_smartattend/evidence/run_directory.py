@@ -78,8 +78,7 @@ def hold(folder: Path) -> IO[bytes]:
         BlockingIOError: another live process owns it.
         OSError: it cannot be made: no space, no permission.
     """
-    make_user_folder(folder.parent.parent)
-    made = folder if folder.exists() else Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    made = folder if folder.exists() else _new(folder)
     try:
         alive = (made / _ALIVE).open("ab")
     except OSError:
@@ -95,6 +94,13 @@ def hold(folder: Path) -> IO[bytes]:
         _discard(made, folder)
         raise
     return alive
+
+
+def _new(folder: Path) -> Path:
+    for _ in range(20):  # a run that ends may remove the user's folder, empty by then, just as we begin
+        with contextlib.suppress(FileNotFoundError):
+            return Path(tempfile.mkdtemp(prefix=".new-", dir=make_user_folder(folder.parent.parent)))
+    raise EvidenceError(f"{folder.parent} vanishes as soon as it is made. Does something clean {folder.parent.parent}?")
 
 
 def _discard(made: Path, folder: Path) -> None:

