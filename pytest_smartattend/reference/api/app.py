@@ -1,0 +1,60 @@
+"""The application: services, routes, refusals, and the document that describes them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from pytest_smartattend.reference.api import openapi, problems, routes_account, routes_incidents
+from pytest_smartattend.reference.api.door import Door
+from pytest_smartattend.reference.api.platform import Platform
+from pytest_smartattend.reference.domain.ports import Clock, NewId
+from pytest_smartattend.reference.domain.refusals import Refusal
+from pytest_smartattend.reference.settings import Settings
+from pytest_smartattend.reference.store.sessions import StoreUnreachable
+from pytest_smartattend.reference.wall_clock import WallClock, new_id
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, new_id: NewId = new_id) -> FastAPI:
+    """SmartAttend as an ASGI application.
+
+    Nothing connects before the first request, so that it may be made before a fork. Without a server that runs the
+    lifespan, await ``app.state.platform.close()`` at the end.
+
+    Args:
+        settings: what the operator decided.
+        clock: the platform's only source of time; the wall clock if none is given.
+        new_id: the platform's only source of identifiers.
+    """
+    platform = Platform(settings, clock or WallClock(), new_id)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await platform.close()
+
+    app = FastAPI(
+        title="SmartAttend",
+        version="1.0.0",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.platform = platform
+    for router in (routes_account.router, routes_incidents.router):
+        app.include_router(router, prefix="/api")
+    app.add_exception_handler(problems.Problem, problems.answer_problem)
+    app.add_exception_handler(Refusal, problems.answer_refusal)
+    app.add_exception_handler(StoreUnreachable, problems.answer_unreachable)
+    app.add_exception_handler(RequestValidationError, problems.answer_invalid)
+    app.add_exception_handler(HTTPException, problems.answer_http)
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
+    app.add_middleware(Door)
+    return app

@@ -1,0 +1,149 @@
+"""The incident desk: one transaction per action, and a record of every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pytest_smartattend.reference.api.access import Caller
+from pytest_smartattend.reference.api.problems import Problem
+from pytest_smartattend.reference.domain.actors import Scope
+from pytest_smartattend.reference.domain.incident import Action, Incident, Kind
+from pytest_smartattend.reference.domain.lifecycle import Change, Lifecycle, Report
+from pytest_smartattend.reference.domain.ports import Clock, NewId
+from pytest_smartattend.reference.domain.refusals import Refusal
+from pytest_smartattend.reference.domain.timeline import Position
+from pytest_smartattend.reference.store import tables
+from pytest_smartattend.reference.store.audit import Heads, Records, Timeline
+from pytest_smartattend.reference.store.incident_rows import IncidentRows, Page
+from pytest_smartattend.reference.store.sessions import Store
+
+Decide = Callable[[Incident, str, datetime], Change]
+Read = Callable[[AsyncConnection, Scope, UUID], Awaitable[Incident | None]]
+
+
+class IncidentDesk:
+    """What people do with incidents. Every method raises `Problem` not_found for what is not within the scope."""
+
+    def __init__(self, store: Store, lifecycle: Lifecycle, clock: Clock, new_id: NewId) -> None:
+        self.lifecycle = lifecycle
+        self.rows = IncidentRows()
+        self.heads = Heads()
+        self.timeline = Timeline(self.heads)
+        self.escalations = Records(tables.escalations)
+        self.root_causes = Records(tables.root_causes)
+        self.refusals = Records(tables.refusals)
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+
+    # -- reading
+
+    async def find(self, caller: Caller, incident_id: str) -> Incident:
+        """The incident."""
+        async with self._store.transaction(caller.scope) as transaction:
+            return await self._found(self.rows.find, transaction, caller.scope, incident_id)
+
+    async def page(self, caller: Caller, page: Page) -> Sequence[Incident]:
+        """Up to ``page.limit`` incidents, newest first."""
+        async with self._store.transaction(caller.scope) as transaction:
+            return await self.rows.page(transaction, caller.scope, page)
+
+    async def history(
+        self, caller: Caller, incident_id: str
+    ) -> tuple[Incident, Sequence[dict[str, Any]], Position | None]:
+        """The incident, the rows of its timeline, and the head."""
+        async with self._store.transaction(caller.scope, snapshot=True) as transaction:
+            incident = await self._found(self.rows.find, transaction, caller.scope, incident_id)
+            rows = await self.timeline.of(transaction, caller.scope, incident.id)
+            return incident, rows, await self.heads.of(transaction, caller.scope, incident.id)
+
+    async def records(self, caller: Caller, incident_id: str, records: Records) -> Sequence[dict[str, Any]]:
+        """What was appended to one of the tables beside the timeline, oldest first."""
+        async with self._store.transaction(caller.scope) as transaction:
+            incident = await self._found(self.rows.find, transaction, caller.scope, incident_id)
+            return await records.of(transaction, caller.scope, incident.id)
+
+    # -- acting
+
+    async def report(self, caller: Caller, tenant_id: UUID, report: Report) -> Incident:
+        """A new incident."""
+        by = caller.user.id
+        async with self._store.transaction(caller.scope) as transaction:
+            change = self.lifecycle.report(
+                report, incident_id=self._new_id(), tenant_id=tenant_id, by=by, at=self._clock.now()
+            )
+            await self.rows.insert(transaction, change.incident)
+            await self.timeline.record(transaction, change, str(by))
+        return change.incident
+
+    async def act(
+        self, caller: Caller, incident_id: str, action: Action, decide: Decide
+    ) -> tuple[Incident, dict[str, Any] | None]:
+        """Change an incident as `decide` says, with its timeline and records, or not at all.
+
+        Args:
+            caller: who acts.
+            incident_id: as it stood in the URL.
+            action: how a refusal of it is recorded.
+            decide: from the incident, the actor and the time to what changes; raises `Refusal`.
+
+        Returns:
+            the incident as it is now, and what was appended beside the timeline, if anything.
+
+        Raises:
+            Refusal: by `decide`; nothing has changed, and the refusal is recorded.
+        """
+        actor = str(caller.user.id)
+        try:
+            async with self._store.transaction(caller.scope) as transaction:
+                incident = await self._found(self.rows.lock, transaction, caller.scope, incident_id)
+                at = self._clock.now()  # after the lock: events of one incident have their times in their order
+                change = decide(incident, actor, at)
+                # first the incident's row, then its timeline: whoever comes second waits before it reads the end
+                await self.rows.update(transaction, change.incident)
+                record = await self._keep(transaction, change, actor)
+                await self.timeline.record(transaction, change, actor)
+                return change.incident, record
+        except Refusal as refusal:
+            await self.refuse(caller.scope, incident, refusal, {"actor": actor, "at": at, "action": action.value})
+            raise
+
+    async def refuse(self, scope: Scope, incident: Incident, refusal: Refusal, asked: dict[str, Any]) -> None:
+        """Record a refusal in a transaction of its own: the one in which it was refused has gone."""
+        record = {"id": self._new_id(), **asked, "code": refusal.code, "detail": refusal.detail}
+        async with self._store.transaction(scope) as transaction:
+            await self.refusals.append(transaction, incident, record)
+
+    def absent(self) -> Problem:
+        """What is said of an incident that does not exist, is another tenant's, or has an impossible id."""
+        return Problem("not_found", "there is no such incident; see GET /api/incidents")
+
+    async def _keep(self, transaction: AsyncConnection, change: Change, actor: str) -> dict[str, Any] | None:
+        """Append what is also kept beside the timeline."""
+        incident, payload = change.incident, change.payload
+        if change.kind is Kind.ESCALATED:
+            severity, level = incident.severity.value, payload["level"]
+            records, said = self.escalations, {"severity": severity, "level": level, "note": payload.get("note")}
+        elif change.kind is Kind.ROOT_CAUSE_RECORDED:
+            records, said = self.root_causes, dict(payload)
+        else:
+            return None
+        record = {"id": self._new_id(), "actor": actor, "at": incident.updated_at, **said}
+        await records.append(transaction, incident, record)
+        return record
+
+    async def _found(self, read: Read, transaction: AsyncConnection, scope: Scope, incident_id: str) -> Incident:
+        try:
+            known = UUID(incident_id)
+        except ValueError:
+            raise self.absent() from None
+        # one spelling per incident: UUID() also takes braces, urn:uuid: and no hyphens
+        incident = await read(transaction, scope, known) if str(known) == incident_id.lower() else None
+        if incident is None:
+            raise self.absent()
+        return incident

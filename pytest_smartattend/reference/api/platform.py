@@ -1,0 +1,57 @@
+"""The platform's services, put together. The application reaches them through ``app.state.platform``."""
+
+from __future__ import annotations
+
+from pytest_smartattend.reference.api.access import Access
+from pytest_smartattend.reference.api.desk import IncidentDesk
+from pytest_smartattend.reference.api.health import Health
+from pytest_smartattend.reference.api.passwords import Passwords
+from pytest_smartattend.reference.api.tokens import Cursors, Tokens
+from pytest_smartattend.reference.domain.lifecycle import Lifecycle
+from pytest_smartattend.reference.domain.ports import Clock, NewId
+from pytest_smartattend.reference.domain.sla import SlaRules
+from pytest_smartattend.reference.settings import Settings
+from pytest_smartattend.reference.store.accounts import Accounts
+from pytest_smartattend.reference.store.sessions import Store
+
+
+class Platform:
+    """One instance of the platform. Plain objects, each with one job; nothing connects before the first request.
+
+    Attributes:
+        database: tenants and users.
+        incidents_database: the incident store; the same object where both URLs are the same.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, new_id: NewId) -> None:
+        self.clock = clock
+        self.database = _store("database", settings.database_url, settings)
+        self.incidents_database = self.database
+        if settings.incidents_database_url != settings.database_url:
+            self.incidents_database = _store("incidents_database", settings.incidents_database_url, settings)
+        self.accounts = Accounts()
+        self.passwords = Passwords()
+        self.tokens = Tokens(settings.token_secret, settings.token_ttl, clock, new_id)
+        self.cursors = Cursors(settings.token_secret)
+        self.access = Access(self.database, self.accounts, self.tokens, self.passwords)
+        self.sla = SlaRules()
+        self.lifecycle = Lifecycle(self.sla)
+        self.desk = IncidentDesk(self.incidents_database, self.lifecycle, clock, new_id)
+        stores = {"database": self.database, "incidents_database": self.incidents_database}
+        self.health = Health(stores, settings.health_deadline)
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+        self.passwords.close()
+        await self.database.close()
+        await self.incidents_database.close()
+
+
+def _store(part: str, dsn: str, settings: Settings) -> Store:
+    return Store(
+        part,
+        dsn,
+        connect_timeout=settings.connect_timeout,
+        deadline=settings.store_deadline,
+        pool_size=settings.pool_size,
+    )

@@ -1,0 +1,34 @@
+"""What the platform needs from outside and never takes by itself: the time, and new identifiers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+
+class Clock(Protocol):
+    """The platform's only source of time; the database's ``now()`` is never asked."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        ...
+
+
+class NewId(Protocol):
+    """The platform's only source of identifiers."""
+
+    def __call__(self) -> UUID:
+        """An identifier that was never handed out before."""
+        ...
+
+
+def write_instant(instant: datetime) -> str:
+    """RFC 3339 in UTC, always six decimals and ``Z``: one instant has one spelling, so that it can be hashed.
+
+    Raises:
+        ValueError: the instant is naive.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone; hand over an aware instant")
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

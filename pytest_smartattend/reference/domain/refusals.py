@@ -1,0 +1,79 @@
+"""Why the platform says no, as values; the texts name what would be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pytest_smartattend.reference.domain.incident import Level, Severity, Status
+
+
+class Refusal(Exception):
+    """The incident's rules forbid what was asked for. Nothing changes; the refusal itself is recorded.
+
+    Attributes:
+        code: stable, one of `problems.PROBLEMS`.
+        detail: for a person; ends in what would be accepted.
+        extensions: for a program; JSON values.
+    """
+
+    def __init__(self, code: str, detail: str, **extensions: object) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.extensions: Mapping[str, object] = extensions
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "nothing"
+
+
+def invalid_transition(asked: str, current: Status, legal: Iterable[Status]) -> Refusal:
+    """What was asked for cannot be done in the present state."""
+    legal = list(legal)
+    return Refusal(
+        "invalid_transition",
+        f"{asked} is not possible while the incident is {current}; from here it can become: {_listed(legal)}",
+        current=current.value,
+        legal=[status.value for status in legal],
+    )
+
+
+def severity_frozen(current: Status) -> Refusal:
+    """The severity of a resolved or closed incident stands."""
+    return Refusal(
+        "severity_frozen",
+        f"the severity cannot be changed while the incident is {current}; reopen a resolved incident first",
+        current=current.value,
+    )
+
+
+def severity_unchanged(severity: Severity) -> Refusal:
+    """A change to what already holds is no change, and would put an empty event into the timeline."""
+    return Refusal(
+        "validation_error",
+        f"the severity is {severity} already; name another one",
+        errors=[{"field": "severity", "message": f"is {severity} already"}],
+    )
+
+
+def missing_fields(fields: Iterable[str], least: int) -> Refusal:
+    """Texts that must say something are absent, blank or too short. Names every one."""
+    fields = list(fields)
+    return Refusal(
+        "missing_fields",
+        f"{_listed(fields)}: give each at least {least} characters beside leading and trailing blanks",
+        fields=fields,
+    )
+
+
+def escalation_level_mismatch(severity: Severity, level: Level, least: Level, current: Level | None) -> Refusal:
+    """The level is below what the severity asks for, or not above the present one."""
+    return Refusal(
+        "escalation_level_mismatch",
+        f"{level} does not fit an incident of severity {severity} that is at {current or 'no level'}; "
+        f"choose at least {least}, and above the present level",
+        severity=severity.value,
+        level=level.value,
+        least=least.value,
+        current=current.value if current else None,
+    )

@@ -1,0 +1,77 @@
+"""What the operator decides, read from the environment once, at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+#: HS256 signs with a hash of 32 bytes; a shorter secret is easier to guess than the signature
+LEAST_SECRET_BYTES = 32
+
+
+class SettingsError(ValueError):
+    """A setting is missing or not what is accepted. Names the variable and what is accepted, never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that differs between two installations of the platform.
+
+    Attributes:
+        database_url: libpq URL of tenants and users; connect as ``smartattend_app``.
+        incidents_database_url: libpq URL of the incident store; often the same.
+        token_secret: signs bearer tokens and cursors; at least `LEAST_SECRET_BYTES` bytes.
+        token_ttl: how long a bearer token holds.
+        health_deadline: how long the databases may take to answer the health check.
+        connect_timeout: how long a connection may take to come up.
+        store_deadline: how long one transaction may take in all before its connection is cut.
+        pool_size: connections per worker and database.
+    """
+
+    database_url: str = field(repr=False)
+    incidents_database_url: str = field(repr=False)
+    token_secret: bytes = field(repr=False)
+    token_ttl: timedelta = timedelta(minutes=15)
+    health_deadline: timedelta = timedelta(seconds=2)
+    connect_timeout: timedelta = timedelta(seconds=2)
+    store_deadline: timedelta = timedelta(seconds=5)
+    pool_size: int = 8
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: naming the variable and what is accepted.
+        """
+        database_url = environment.get("DATABASE_URL", "")
+        if not database_url:
+            raise SettingsError("DATABASE_URL is not set; give a libpq URL: postgresql://smartattend_app@host/database")
+        secret = environment.get("TOKEN_SECRET", "").encode()
+        if len(secret) < LEAST_SECRET_BYTES:
+            raise SettingsError(f"TOKEN_SECRET has {len(secret)} bytes; give at least {LEAST_SECRET_BYTES} random ones")
+        return cls(
+            database_url=database_url,
+            incidents_database_url=environment.get("INCIDENTS_DATABASE_URL") or database_url,
+            token_secret=secret,
+            token_ttl=timedelta(seconds=number(environment, "TOKEN_TTL_SECONDS", 900)),
+            health_deadline=timedelta(milliseconds=number(environment, "HEALTH_DEADLINE_MS", 2000)),
+            connect_timeout=timedelta(seconds=number(environment, "DB_CONNECT_TIMEOUT", 2)),
+            store_deadline=timedelta(milliseconds=number(environment, "DB_DEADLINE_MS", 5000)),
+            pool_size=number(environment, "DB_POOL_SIZE", 8),
+        )
+
+
+def number(environment: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+    """The whole number in the variable `name`, at least `least`.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
+        raise SettingsError(f"{name} is {text!r}; give a whole number from {least} to 999999999")
+    return int(text)

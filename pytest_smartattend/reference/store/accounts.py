@@ -1,0 +1,42 @@
+"""People and tenants, as far as the platform reads them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pytest_smartattend.reference.domain.actors import Role, Scope, User
+from pytest_smartattend.reference.store.tables import tenants, users
+
+
+class Accounts:
+    """Reads users and tenants. Every method takes a transaction that is bound to a scope already."""
+
+    async def by_email(self, transaction: AsyncConnection, email: str) -> tuple[User, str | None] | None:
+        """The user with this lower-case address, and the hash of the password; None if there is none."""
+        row = await self._one(transaction, users.c.email == email)
+        return (_user(row), row.password_hash) if row else None
+
+    async def by_id(self, transaction: AsyncConnection, user_id: UUID) -> User | None:
+        """The user; None if there is none within the scope."""
+        row = await self._one(transaction, users.c.id == user_id)
+        return _user(row) if row else None
+
+    async def has_tenant(self, transaction: AsyncConnection, tenant_id: UUID) -> bool:
+        """Whether the tenant exists within the scope."""
+        found = await transaction.execute(select(tenants.c.id).where(tenants.c.id == tenant_id))
+        return found.first() is not None
+
+    async def _one(self, transaction: AsyncConnection, which: ColumnElement[bool]) -> Row[tuple[object, ...]] | None:
+        return (await transaction.execute(select(users).where(which))).first()
+
+
+def login_scope(email: str) -> Scope:
+    """What somebody who is not logged in yet may see: the one account that is claimed."""
+    return Scope(login_email=email)
+
+
+def _user(row: Row[tuple[object, ...]]) -> User:
+    return User(id=row.id, tenant_id=row.tenant_id, role=Role(row.role), email=row.email, name=row.name)

@@ -1,0 +1,123 @@
+"""Incidents in SQL: one row each, filtered by tenant, locked while it is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pytest_smartattend.reference.domain.actors import Scope
+from pytest_smartattend.reference.domain.incident import Incident, Level, Mark, Resolution, Severity, Status
+from pytest_smartattend.reference.store.tables import incidents, within
+
+#: given once, when the incident is reported; the application's role may not write them again
+_FIXED = {"id", "tenant_id", "title", "description", "created_by", "created_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which incidents to list: newest first, after the one that `after` names by creation and id."""
+
+    limit: int
+    status: Status | None = None
+    severity: Severity | None = None
+    after: tuple[datetime, UUID] | None = None
+
+
+class IncidentRows:
+    """Reads and writes incidents. Every method takes a transaction that is bound to `scope` already."""
+
+    def visible(self, scope: Scope) -> ColumnElement[bool]:
+        """The application's own filter, beside row-level security."""
+        return within(incidents, scope)
+
+    def for_update(self, statement: Select[Any]) -> Select[Any]:
+        """Lock what is selected until the transaction ends: transitions of one incident follow one another."""
+        return statement.with_for_update()
+
+    async def insert(self, transaction: AsyncConnection, incident: Incident) -> None:
+        """Store a new incident."""
+        await transaction.execute(insert(incidents), _columns(incident))
+
+    async def update(self, transaction: AsyncConnection, incident: Incident) -> None:
+        """Store what may change of an incident."""
+        values = {name: value for name, value in _columns(incident).items() if name not in _FIXED}
+        await transaction.execute(update(incidents).where(incidents.c.id == incident.id), values)
+
+    async def find(self, transaction: AsyncConnection, scope: Scope, incident_id: UUID) -> Incident | None:
+        """The incident; None if there is none within the scope."""
+        return await self._one(transaction, self._of(scope, incident_id))
+
+    async def lock(self, transaction: AsyncConnection, scope: Scope, incident_id: UUID) -> Incident | None:
+        """The incident, and nobody else's to change until the transaction ends."""
+        return await self._one(transaction, self.for_update(self._of(scope, incident_id)))
+
+    async def page(self, transaction: AsyncConnection, scope: Scope, page: Page) -> Sequence[Incident]:
+        """Up to ``page.limit`` incidents."""
+        newest = (incidents.c.created_at.desc(), incidents.c.id.desc())
+        statement = select(incidents).where(self.visible(scope)).order_by(*newest).limit(page.limit)
+        if page.status:
+            statement = statement.where(incidents.c.status == page.status.value)
+        if page.severity:
+            statement = statement.where(incidents.c.severity == page.severity.value)
+        if page.after:
+            statement = statement.where(tuple_(incidents.c.created_at, incidents.c.id) < tuple_(*page.after))
+        return [_incident(row) for row in await transaction.execute(statement)]
+
+    def _of(self, scope: Scope, incident_id: UUID) -> Select[Any]:
+        return select(incidents).where(incidents.c.id == incident_id, self.visible(scope))
+
+    async def _one(self, transaction: AsyncConnection, statement: Select[Any]) -> Incident | None:
+        row = (await transaction.execute(statement)).first()
+        return _incident(row) if row else None
+
+
+def _columns(incident: Incident) -> dict[str, Any]:
+    resolution = incident.resolution
+    return {
+        "id": incident.id,
+        "tenant_id": incident.tenant_id,
+        "title": incident.title,
+        "description": incident.description,
+        "severity": incident.severity.value,
+        "status": incident.status.value,
+        "escalation_level": incident.escalation_level.value if incident.escalation_level else None,
+        "owner_id": incident.owner_id,
+        "created_by": incident.created_by,
+        "created_at": incident.created_at,
+        "updated_at": incident.updated_at,
+        "root_cause": resolution.root_cause if resolution else None,
+        "remediation_steps": resolution.remediation_steps if resolution else None,
+        "prevention_measures": resolution.prevention_measures if resolution else None,
+        "acknowledge_answered_at": incident.acknowledge.answered_at,
+        "acknowledge_breached_at": incident.acknowledge.breached_at,
+        "resolve_answered_at": incident.resolve.answered_at,
+        "resolve_breached_at": incident.resolve.breached_at,
+    }
+
+
+def _incident(row: Row[Any]) -> Incident:
+    resolution = None
+    if row.root_cause is not None:
+        resolution = Resolution(row.root_cause, row.remediation_steps, row.prevention_measures)
+    return Incident(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        title=row.title,
+        description=row.description,
+        severity=Severity(row.severity),
+        status=Status(row.status),
+        escalation_level=Level(row.escalation_level) if row.escalation_level else None,
+        owner_id=row.owner_id,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        resolution=resolution,
+        acknowledge=Mark(row.acknowledge_answered_at, row.acknowledge_breached_at),
+        resolve=Mark(row.resolve_answered_at, row.resolve_breached_at),
+    )

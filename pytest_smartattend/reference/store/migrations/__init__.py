@@ -1,0 +1,1 @@
+"""Alembic's folder: one environment, two histories (`platform`, `incidents`)."""

@@ -1,0 +1,1 @@
+"""The history of ``INCIDENTS_DATABASE_URL``: incidents and all that is appended to them."""

@@ -1,0 +1,1 @@
+"""The history of ``DATABASE_URL``: tenants and users."""

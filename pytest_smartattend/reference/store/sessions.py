@@ -1,0 +1,188 @@
+"""One database: its connections, and transactions that see one tenant's rows and never wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import exc, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from pytest_smartattend.reference.domain.actors import Scope
+
+log = logging.getLogger(__name__)
+
+_BIND = text(
+    "SELECT set_config('app.tenant_id', :tenant_id, true), set_config('app.superadmin', :superadmin, true),"
+    " set_config('app.login_email', :login_email, true)"
+)
+
+_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+class StoreUnreachable(Exception):
+    """A database did not answer, or not in time. What was under way may or may not have been committed.
+
+    Attributes:
+        part: which one: ``database`` or ``incidents_database``.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"{part} cannot be reached; try again when /api/health says that it is back")
+        self.part = part
+
+
+class Store:
+    """A database as the application's role. Connections are made on first use, so that a fork can come before.
+
+    Args:
+        part: how the health check and problems call it.
+        dsn: libpq URL or conninfo.
+        connect_timeout: how long a connection may take to come up.
+        deadline: how long a transaction may take in all; then its connection is cut.
+        pool_size: connections kept, and as many more while there is need.
+    """
+
+    def __init__(self, part: str, dsn: str, *, connect_timeout: timedelta, deadline: timedelta, pool_size: int) -> None:
+        self.part = part
+        self.dsn = dsn
+        self.connect_timeout = connect_timeout
+        self.deadline = deadline
+        self._pool_size = pool_size
+        self._engine: AsyncEngine | None = None
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, scope: Scope, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction within `scope`; committed at the end of the block, rolled back if it raises.
+
+        Args:
+            scope: whose rows it may touch.
+            snapshot: only reads, and all its statements see the database at the same moment.
+
+        Raises:
+            StoreUnreachable: see there.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self.deadline.total_seconds()
+        try:
+            connection, timer = await self._begin(scope, ends, snapshot=snapshot)
+            try:
+                yield connection
+                await connection.commit()
+            finally:
+                timer.cancel()
+                await connection.close()
+        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg.OperationalError, OSError) as why:
+            log.warning("%s: %s", self.part, why)
+            raise StoreUnreachable(self.part) from why
+        except exc.DBAPIError as why:
+            # a server that has become read-only (a standby, or fenced) cannot be written to, whatever else it says
+            if why.connection_invalidated or isinstance(why.orig, psycopg.errors.ReadOnlySqlTransaction):
+                log.warning("%s: %s", self.part, why.orig)
+                raise StoreUnreachable(self.part) from why
+            raise
+
+    async def bind(self, connection: AsyncConnection, scope: Scope) -> None:
+        """Tell row-level security whose rows these statements may touch; holds until the transaction ends."""
+        settings = {
+            "tenant_id": str(scope.tenant_id) if scope.tenant_id else "",
+            "superadmin": "on" if scope.everywhere else "off",
+            "login_email": scope.login_email or "",
+        }
+        await connection.execute(_BIND, settings)
+
+    async def connect(self) -> psycopg.AsyncConnection:
+        """A new connection of its own, outside the pool.
+
+        Raises:
+            psycopg.OperationalError, OSError: the server does not answer, or the role is not bound by its policies.
+        """
+        seconds = self.connect_timeout.total_seconds()
+        conninfo = self._conninfo()
+        async with asyncio.timeout(seconds):
+            connection = await psycopg.AsyncConnection.connect(conninfo)
+        if connection.pgconn.parameter_status(b"is_superuser") == b"on":
+            await connection.close()
+            raise psycopg.OperationalError(
+                f"{self.part} was opened as a superuser, whom row-level security does not bind; "
+                "connect as smartattend_app"
+            )
+        return connection
+
+    async def close(self) -> None:
+        """Close all connections. The store can be used again afterwards."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    def _conninfo(self) -> str:
+        # The server itself ends what outlives us: a worker that was stopped in mid-transaction holds its locks no longer.
+        millis = int(self.deadline.total_seconds() * 1000)
+        limits = f"-c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}"
+        given = conninfo_to_dict(self.dsn).get("options") or ""
+        return make_conninfo(self.dsn, options=f"{given} {limits}".strip(), application_name="smartattend")
+
+    def _pool(self) -> AsyncEngine:
+        if self._engine is None:
+            self._engine = create_async_engine(
+                "postgresql+psycopg://",
+                async_creator=self.connect,
+                pool_size=self._pool_size,
+                max_overflow=self._pool_size,
+                pool_timeout=self.deadline.total_seconds(),
+                hide_parameters=True,
+            )
+        return self._engine
+
+    async def _begin(self, scope: Scope, ends: float, *, snapshot: bool) -> tuple[AsyncConnection, asyncio.TimerHandle]:
+        """Check a connection out and bind it.
+
+        A pooled connection may have died since it was used; that shows here, before anything was done, and once
+        it may be tried again without doing anything twice.
+        """
+        loop = asyncio.get_running_loop()
+        for last in (False, True):
+            connection = await self._pool().connect()
+            timer = loop.call_at(ends, cut, await _driver_of(connection))
+            try:
+                if snapshot:
+                    await connection.execute(_SNAPSHOT)
+                await self.bind(connection, scope)
+            except exc.DBAPIError as why:
+                timer.cancel()
+                await connection.close()
+                if last or not why.connection_invalidated or loop.time() >= ends:
+                    raise
+            except BaseException:
+                timer.cancel()
+                await connection.close()
+                raise
+            else:
+                return connection, timer
+        raise AssertionError("the second round returns or raises")
+
+
+def cut(connection: psycopg.AsyncConnection) -> None:
+    """End a connection from outside: whoever waits on it sees the server gone.
+
+    Cancelling the waiting task instead would make psycopg ask the server to cancel and wait for its answer, which
+    a silent server never gives.
+    """
+    if connection.closed:
+        return
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
+
+
+async def _driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return driver
