@@ -175,6 +175,13 @@ OPTIONS: tuple[Option, ...] = (
         "a TOML file",
         "readiness.toml: what is required, not applicable or waived here",
     ),
+    Option(
+        "requirements",
+        None,
+        _folder,
+        "a TOML file",
+        "require what this file says in place of what ships; a gate refuses the document unless told the same",
+    ),
     Option("seed", 20260302, _seed, "0 to 2**64 - 1", "the root of every random decision"),
     Option(
         "sabotage",
@@ -204,6 +211,7 @@ class Settings:
     strict: bool
     subject: str
     scope: Path | None
+    requirements: Path | None
     seed: int
     sabotage: str
 

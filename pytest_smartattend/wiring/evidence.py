@@ -1,1 +1,219 @@
-"""Fixtures of the room `evidence`."""
+"""The `evidence` fixture, and the journal of each process that runs tests.
+
+Two traces of every test leave its process on two ways: reports to the controller, lines in the journal. The last report
+carries the hash with which the journal must end the test; `wiring.reconciler` holds them against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_smartattend import marks
+from pytest_smartattend.errors import UsageError
+from pytest_smartattend.evidence.journal import Journal
+from pytest_smartattend.evidence.record import Evidence
+from pytest_smartattend.wiring import run as run_wiring
+
+#: name of the user property that carries count and hash; a plain text of JSON, which any reporter shows
+PROPERTY = "smartattend"
+SUITES = Path(__file__).resolve().parents[2] / "suites"
+_CHUNK = 30_000
+
+
+@dataclass
+class _Recorder:
+    """What this process keeps while it runs tests."""
+
+    journal: Journal
+    current: Evidence | None = None
+    attempts: dict[str, int] = field(default_factory=dict)
+    phases: dict[str, str] = field(default_factory=dict)
+    expected_to_fail: bool = False
+    wrong_marks: dict[str, str] = field(default_factory=dict)
+
+
+_RECORDER = pytest.StashKey[_Recorder]()
+
+
+def makes_a_verdict(config: pytest.Config) -> bool:
+    """Whether this run was asked for a verdict: a report, or an exit status that follows one."""
+    settings = run_wiring.of(config).settings
+    only_looking = (
+        "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow"
+    )  # fmt: skip
+    return (settings.report is not None or settings.strict) and not any(
+        getattr(config.option, name, None) for name in only_looking
+    )
+
+
+def journal_folder(config: pytest.Config) -> Path:
+    """Where the journals of this run lie, for its controller and its workers alike."""
+    return run_wiring.of(config).folder(Path(tempfile.gettempdir()))
+
+
+def about(config: pytest.Config, part: str, description: object) -> None:
+    """Note in the journal what a part of the run is, so that the document can say it.
+
+    Args:
+        config: pytest's.
+        part: ``postgres`` (a mapping with ``major``) or ``target``.
+        description: plain values, as for `Evidence`.
+    """
+    _recorder(config).journal.append("about", {"part": part, "description": description})
+
+
+def _recorder(config: pytest.Config) -> _Recorder:
+    if _RECORDER not in config.stash:
+        run = run_wiring.of(config)
+        folder = journal_folder(config) if makes_a_verdict(config) else None
+        config.stash[_RECORDER] = _Recorder(Journal(run.run_id, run.worker, folder))
+    return config.stash[_RECORDER]
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note which checks were deselected: nobody else tells the controller."""
+    if items:
+        _note_tests(items[0].config, "deselected", items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which test is which check."""
+    _note_tests(session.config, "collected", session.items)
+
+
+def _note_tests(config: pytest.Config, kind: str, items: Sequence[pytest.Item]) -> None:
+    recorder = _recorder(config)
+    entries = [_entry(item, recorder) for item in items]
+    if recorder.journal.on_disk:
+        for chunk in _chunks(entry for entry in entries if entry is not None):
+            recorder.journal.append(kind, {"tests": chunk})
+
+
+def _entry(item: pytest.Item, recorder: _Recorder) -> dict[str, Any] | None:
+    try:
+        check = marks.check_of(item)
+    except UsageError as problem:
+        recorder.wrong_marks[item.nodeid] = str(problem)
+        return None
+    if check is None:
+        return None
+    group, name = check
+    shipped = item.path.resolve().is_relative_to(suites_folder())
+    return {"test": item.nodeid, "id": name, "group": group, "shipped": shipped, "detects": marks.detected_by(item)}
+
+
+_SUITES: Path | None = None
+
+
+def suites_folder() -> Path:
+    """The folder of the shipped suites, which an editable installation keeps apart from the package."""
+    global _SUITES
+    if _SUITES is None:
+        from importlib.util import find_spec
+
+        spec = find_spec("pytest_smartattend.suites")
+        places = list(spec.submodule_search_locations or ()) if spec else []
+        _SUITES = Path(places[0] if places else SUITES).resolve()
+    return _SUITES
+
+
+def _chunks(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        size += len(entry["test"]) + len(entry["id"]) + 100
+        chunk.append(entry)
+        if size > _CHUNK or len(chunk) >= 200:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Begin an attempt; before anything of the test's own, so that a skip or a broken fixture is an attempt too."""
+    recorder = _recorder(item.config)
+    number = recorder.attempts[item.nodeid] = recorder.attempts.get(item.nodeid, 0) + 1
+    recorder.phases, recorder.expected_to_fail = {}, False
+    recorder.current = Evidence(recorder.journal, item.nodeid, number)
+    if recorder.journal.on_disk:
+        recorder.journal.append("start", {}, test=item.nodeid, attempt=number)
+    if item.nodeid in recorder.wrong_marks:
+        pytest.fail(recorder.wrong_marks[item.nodeid], pytrace=False)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """End the attempt with its last report, after every other plugin has had its say about the outcome."""
+    report = yield
+    recorder = _recorder(item.config)
+    recorder.phases[call.when] = report.outcome
+    recorder.expected_to_fail |= hasattr(report, "wasxfail")
+    evidence = recorder.current
+    if call.when == "teardown" and evidence is not None:
+        recorder.current = None
+        if recorder.journal.on_disk or evidence.events:
+            phases = {phase: recorder.phases.get(phase, "") for phase in ("setup", "call", "teardown")}
+            carried = evidence.close({**phases, "expected_to_fail": recorder.expected_to_fail})
+            report.user_properties.append((PROPERTY, carried))
+            if item.config.getoption("htmlpath", None):
+                _show_in_pytest_html(report, evidence)
+    return report
+
+
+def _show_in_pytest_html(report: pytest.TestReport, evidence: Evidence) -> None:
+    """pytest-html shows no user properties; its own extras are plain mappings, which execnet carries."""
+    content = f"{evidence.events} pieces of evidence"
+    shown = {
+        "name": "evidence",
+        "format_type": "text",
+        "content": content,
+        "mime_type": "text/plain",
+        "extension": "txt",
+    }
+    vars(report)["extras"] = [*getattr(report, "extras", []), shown]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Close this process's journal."""
+    if _RECORDER in session.config.stash and not run_wiring.of(session.config).is_controller:
+        session.config.stash[_RECORDER].journal.close()
+
+
+def carried_in(report: pytest.TestReport) -> tuple[str, int]:
+    """Hash and count that a report carries; empty and 0 where it carries none."""
+    found = next((value for name, value in report.user_properties if name == PROPERTY), None)
+    if not isinstance(found, str):
+        return "", 0
+    try:
+        told = json.loads(found)
+        return str(told["head"]), int(told["events"])
+    except (ValueError, KeyError, TypeError):
+        return "", 0
+
+
+@pytest.fixture
+def _smartattend_evidence(request: pytest.FixtureRequest) -> Evidence:
+    """The record of this test. Suites use this name: a user's own `evidence` fixture must not change what they do."""
+    current = _recorder(request.config).current
+    assert current is not None
+    return current
+
+
+@pytest.fixture
+def evidence(_smartattend_evidence: Evidence) -> Evidence:
+    """Record what the test saw, into the journal and the readiness report: expect, invariant, measure, event, …."""
+    return _smartattend_evidence

@@ -1,0 +1,121 @@
+"""``smartattend readiness``: run the shipped suites in a process of their own, then gate what that process wrote."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from pytest_smartattend.readiness import folder
+from pytest_smartattend.readiness.gate import ask, check_allowed
+from pytest_smartattend.readiness.gate_command import add_judging_arguments, question_from, told
+from pytest_smartattend.readiness.reasons import STATUSES
+
+#: workers without being told: more do not make a run shorter by much, and every one starts a platform
+MOST_WORKERS = 4
+#: What a project's configuration may say about its own tests must not change which shipped checks run, or how.
+_NEUTRAL = (
+    "addopts=",
+    "testpaths=",
+    "norecursedirs=",
+    "collect_imported_tests=true",
+    "python_files=test_*.py",
+    "python_classes=Test",
+    "python_functions=test",
+    "usefixtures=",
+    "filterwarnings=",
+    "xfail_strict=false",
+    "empty_parameter_set_mark=skip",
+    "asyncio_mode=strict",
+    "asyncio_default_fixture_loop_scope=function",
+    "disable_test_id_escaping_and_forfeit_all_rights_to_community_support=false",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--target", required=True, help="the platform to test: reference, the one that ships with this package"
+    )
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="where readiness.json and readiness.html go")
+    parser.add_argument("--subject", help="what is released: a commit or an image; default: this checkout's commit")
+    parser.add_argument(
+        "--workers", type=int, help=f"pytest-xdist workers; 0 for none; default: processors, up to {MOST_WORKERS}"
+    )
+    parser.add_argument("--sabotage", help="plant this defect of `smartattend prove --list`; never ends in ready")
+    parser.add_argument("--suites", default="pytest_smartattend.suites", help=argparse.SUPPRESS)
+    add_judging_arguments(parser)
+    parser.add_argument(
+        "pytest_arguments", nargs="*", metavar="-- ARGUMENTS", help="further arguments for pytest, after --"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run and gate; the gate's exit code, 20 or worse where the run wrote no document of its own."""
+    check_allowed(arguments.allow)
+    question = question_from(arguments)
+    with tempfile.TemporaryDirectory(prefix="smartattend-report-") as spare:
+        reports = (arguments.report or Path(spare)).absolute()
+        child, status = _run_pytest(arguments, reports)
+        # Only what this very process wrote counts: an older document is of another process, or older than it.
+        answer = ask(reports / folder.DOCUMENT, replace(question, target=None, run=child))
+    for line in told(answer):
+        print(line)
+    if answer.document is None:
+        print(f"  pytest ended with exit status {status} and left no document; its output above says why")
+        return STATUSES["incomplete"]
+    if status and not answer.exit_code:
+        print(f"  pytest ended with exit status {status}, so this is not ready; its output above says why")
+        return STATUSES["incomplete"]
+    return answer.exit_code
+
+
+def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
+    """How pytest is called."""
+    workers = arguments.workers
+    if workers is None:
+        workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    words = [sys.executable, "-m", "pytest", "--pyargs", arguments.suites]
+    for setting in _NEUTRAL:
+        words += ["-o", setting]
+    words += ["-q", "-p", "xdist", f"-n{workers}", "--dist=load", "--maxfail=0"]
+    words += [f"--smartattend-target={arguments.target}", f"--smartattend-report={reports}"]
+    for name in ("subject", "scope", "requirements", "sabotage"):
+        if getattr(arguments, name):
+            words.append(f"--smartattend-{name}={getattr(arguments, name)}")
+    return [*words, *arguments.pytest_arguments]
+
+
+def _run_pytest(arguments: argparse.Namespace, reports: Path) -> tuple[int, int]:
+    """Process id and exit status of the run. Ctrl-C and TERM are handed on, once each, to pytest alone."""
+    environment = {key: value for key, value in os.environ.items() if key not in {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}}
+    environment.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
+    child = subprocess.Popen(command_line(arguments, reports), env=environment, process_group=0)
+    with _signals_handed_to(child):
+        return child.pid, child.wait()
+
+
+@contextmanager
+def _signals_handed_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        child.send_signal(number)
+
+    before: Sequence[tuple[int, object]] = [
+        (number, signal.signal(number, hand_on)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        if child.poll() is None:
+            child.kill()
+            child.wait()

@@ -1,0 +1,117 @@
+"""The folder of reports: written whole or not at all, and never left with an older verdict than the run that began."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_smartattend.errors import EvidenceError, UsageError
+from pytest_smartattend.readiness import page, reading, sealing
+
+DOCUMENT = "readiness.json"
+PAGE = "readiness.html"
+PROOF = "proof.json"
+#: the order of keys in the file: what decides comes first
+_ORDER = (
+    "schema_version", "status", "status_reasons", "target", "subject", "scope", "run", "integrity", "groups",
+    "objectives", "findings", "recommendations", "faults", "proof", "versions", "not_exercised", "history",
+)  # fmt: skip
+
+
+def signing_key() -> bytes:
+    """The key in the environment; empty where there is none.
+
+    Raises:
+        UsageError: it is too short to protect anything.
+    """
+    key = os.environ.get(sealing.KEY_VARIABLE, "").encode("utf-8", "surrogateescape")
+    if key and len(key) < sealing.LEAST_KEY:
+        raise UsageError(
+            f"{sealing.KEY_VARIABLE} has {len(key)} bytes, at least {sealing.LEAST_KEY} are needed. "
+            "Make one with: python -c 'import secrets; print(secrets.token_hex(32))'"
+        )
+    return key
+
+
+def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Seal the document and write it and its page, atomically. Returns it with its seal.
+
+    Raises:
+        EvidenceError: it is not to the schema, or the folder cannot be written.
+    """
+    ordered = {name: document[name] for name in _ORDER}
+    ordered["seal"] = sealing.seal(ordered, signing_key())
+    faults = reading.schema_faults(ordered)
+    if faults:
+        raise EvidenceError(f"the document of this run is not to the schema: {'; '.join(faults)}. Report this defect.")
+    _replace(folder / DOCUMENT, json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _replace(folder / PAGE, page.render(ordered))
+    return ordered
+
+
+def _replace(path: Path, content: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise EvidenceError(
+            f"{path} cannot be written ({problem.strerror}). Make the folder writable or name another by "
+            "--smartattend-report."
+        ) from None
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    """The history for the next document: the present document's, and the present document itself.
+
+    One that is broken or was changed by hand has no say.
+    """
+    try:
+        document = reading.read(folder / DOCUMENT)
+    except EvidenceError:
+        return []
+    if sealing.faults(document, signing_key(), must_be_signed=False):
+        return []
+    entry = {
+        "run": document["run"]["id"],
+        "at": document["run"]["finished"] or document["run"]["started"],
+        "status": document["status"],
+        "target": document["target"]["name"],
+        "subject": document["subject"]["name"],
+        "sha256": document["seal"]["sha256"],
+    }
+    return [*document["history"], entry]
+
+
+def proof(folder: Path) -> dict[str, Any] | None:
+    """The last proof run's matrix, as far as it is in the format that we know; None where there is none."""
+    try:
+        found = json.loads((folder / PROOF).read_bytes())
+        return {
+            "made_at": str(found["made_at"]),
+            "sabotages": [
+                {
+                    "name": str(one["name"]),
+                    "breaks": str(one["breaks"]),
+                    "promised": [str(name) for name in one["promised"]],
+                    "caught_by": [str(name) for name in one["caught_by"]],
+                    "status": "caught" if one["status"] == "caught" else "missed",
+                }
+                for one in found["sabotages"]
+            ],
+            "checks": [
+                {"id": str(one["id"]), "caught": [str(name) for name in one["caught"]]} for one in found["checks"]
+            ],
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,135 @@
+"""What "ready" is about here: an adopter's ``readiness.toml``.
+
+::
+
+    requirements = "0.1"            # the version that was reviewed; another one is refused until it was reviewed too
+    postgres = 17                   # the major version of production
+    required = ["scenarios/our-own-check"]
+
+    [[not_applicable]]
+    id = "scenarios/tenant-isolation"   # a check, one cell, or a whole group
+    reason = "one tenant only"
+
+    [[waivers]]
+    id = "scenarios/security-breach[low-level_1]"
+    reason = "fixed in the next release, ticket 4711"
+    owner = "Ada"
+    expires = 2026-12-31                # void after the end of that day, UTC
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_smartattend.errors import UsageError
+from pytest_smartattend.readiness.requirements import CHECK_ID, Requirements, place
+
+_KEYS: Mapping[str, set[str]] = {
+    "not_applicable": {"id", "reason"},
+    "waivers": {"id", "reason", "owner", "expires"},
+}
+_TOP = {"requirements", "postgres", "required", *_KEYS}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a document is about. The default is the requirements as they ship.
+
+    Attributes:
+        digest: sha256 of the file's bytes; empty without a file.
+        postgres: the declared major version; None where none was declared.
+        required: ids required beyond the requirements.
+        not_applicable: mappings with ``id`` and ``reason``.
+        waivers: mappings with ``id``, ``reason``, ``owner``, ``expires`` (``YYYY-MM-DD``, valid through that day, UTC).
+    """
+
+    digest: str = ""
+    postgres: int | None = None
+    required: tuple[str, ...] = ()
+    not_applicable: tuple[Mapping[str, str], ...] = ()
+    waivers: tuple[Mapping[str, str], ...] = field(default=())
+
+
+def load(path: Path | None, requirements: Requirements) -> Scope:
+    """Read a scope file; None is the default scope.
+
+    Raises:
+        UsageError: it cannot be read, is not in the format, pins another version of the requirements, or speaks of an
+            id that is not required. Names the file and the line.
+    """
+    if path is None:
+        return Scope()
+    try:
+        content = path.read_bytes()
+        table = tomllib.loads(content.decode("utf-8"))
+    except OSError as problem:
+        raise UsageError(f"{path}: cannot be read ({problem.strerror}). Name a readiness.toml.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path}: not TOML ({problem}). Mend that line.") from None
+    return _Reader(path, content.decode("utf-8"), requirements).read(table, hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    path: Path
+    content: str
+    requirements: Requirements
+
+    def read(self, table: Mapping[str, Any], digest: str) -> Scope:
+        for key in table:
+            if key not in _TOP:
+                raise self._wrong(key, f"`{key}` is unknown; known are {', '.join(sorted(_TOP))}")
+        pinned = table.get("requirements")
+        if pinned != self.requirements.version:
+            raise self._wrong(
+                "requirements",
+                f"it pins requirements {pinned!r}, and those in force are {self.requirements.version!r}; review what "
+                f'changed, then write requirements = "{self.requirements.version}"',
+            )
+        postgres = table.get("postgres")
+        if postgres is not None and (not isinstance(postgres, int) or isinstance(postgres, bool)):
+            raise self._wrong("postgres", "`postgres` must be a major version, such as 17")
+        required = tuple(self._own(table.get("required", [])))
+        excluded = tuple(self._entries(table, "not_applicable", required))
+        return Scope(digest, postgres, required, excluded, tuple(self._entries(table, "waivers", required)))
+
+    def _own(self, ids: object) -> list[str]:
+        if not isinstance(ids, list):
+            raise self._wrong("required", "`required` must be a list of ids")
+        for one in ids:
+            if not isinstance(one, str) or not CHECK_ID.fullmatch(one):
+                raise self._wrong(str(one), f'{one!r} is no id; write one such as "scenarios/our-own-check"')
+        return ids
+
+    def _entries(self, table: Mapping[str, Any], kind: str, required: tuple[str, ...]) -> list[dict[str, str]]:
+        entries = table.get(kind, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise self._wrong(kind, f"write [[{kind}]] with two brackets, once per entry")
+        return [self._entry(entry, kind, required) for entry in entries]
+
+    def _entry(self, entry: Mapping[str, Any], kind: str, required: tuple[str, ...]) -> dict[str, str]:
+        name = str(entry.get("id", kind))
+        for key in sorted(_KEYS[kind] - set(entry)):
+            raise self._wrong(name, f"{name} in {kind} lacks `{key}`; it takes {', '.join(sorted(_KEYS[kind]))}")
+        for key in sorted(set(entry) - _KEYS[kind]):
+            raise self._wrong(key, f"`{key}` of {name} is unknown; known are {', '.join(sorted(_KEYS[kind]))}")
+        if name not in required and not self.requirements.is_about(name):
+            raise self._wrong(name, f"{name} in {kind} is not required, so the entry does nothing; mend or remove it")
+        for key in sorted(_KEYS[kind] - {"expires"}):
+            if not isinstance(entry[key], str) or not entry[key].strip():
+                raise self._wrong(name, f"`{key}` of {name} is empty; say it in words")
+        plain = {key: str(entry[key]) for key in sorted(_KEYS[kind])}
+        if "expires" in entry and (
+            not isinstance(entry["expires"], dt.date) or isinstance(entry["expires"], dt.datetime)
+        ):
+            raise self._wrong(name, f"`expires` of {name} must be a day, such as 2026-12-31 without quotes")
+        return plain
+
+    def _wrong(self, needle: str, text: str) -> UsageError:
+        return UsageError(f"{place(self.path, self.content, needle)}: {text}.")

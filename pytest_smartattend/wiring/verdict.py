@@ -1,0 +1,130 @@
+"""A run that was asked for a verdict: a stub from its first second, the document at its end, the words for the terminal."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_smartattend.errors import SmartattendError, UsageError
+from pytest_smartattend.evidence import stopwatch
+from pytest_smartattend.evidence.journal import read_all
+from pytest_smartattend.readiness import document as documents
+from pytest_smartattend.readiness import folder as reports
+from pytest_smartattend.readiness import requirements, scope, subject, summary
+from pytest_smartattend.readiness.integrity import Seen
+from pytest_smartattend.readiness.reasons import STATUSES
+from pytest_smartattend.wiring import evidence as evidence_wiring
+from pytest_smartattend.wiring import run as run_wiring
+
+
+class Clerk:
+    """Writes the report of one run.
+
+    Raises:
+        pytest.UsageError: requirements, scope or signing key are not what is accepted.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._run = run_wiring.of(config)
+        settings = self._run.settings
+        self._document: dict[str, Any] | None = None
+        self._problem = ""
+        try:
+            needed = requirements.load(settings.requirements or requirements.SHIPPED)
+            declared = scope.load(settings.scope, needed)
+            reports.signing_key()
+        except UsageError as problem:
+            raise pytest.UsageError(str(problem)) from None
+        self._subject = subject.Asked(settings.subject, config.rootpath, settings.report)
+        self._facts = documents.Facts(
+            run=documents.Run(self._run.run_id, os.getpid(), stopwatch.wall(), settings.seed),
+            requirements=needed,
+            scope=declared,
+            target=settings.target,
+            sabotage=settings.sabotage,
+            subject={"name": "unknown", "source": "unknown", "commit": None, "dirty": None, "image": None},
+            history=reports.history(settings.report) if settings.report else (),
+            proof=reports.proof(settings.report) if settings.report else None,
+        )
+
+    def begin(self) -> None:
+        """Put a document in place that says "started, not finished", so that no older verdict outlives this moment."""
+        folder = self._run.settings.report
+        if folder is None:
+            return
+        try:
+            reports.write(folder, documents.build(self._facts, Seen(), ()))
+        except SmartattendError as problem:
+            raise pytest.UsageError(str(problem)) from None
+
+    def finish(self, seen: Seen, exit_status: int, workers: int) -> int:
+        """Judge the run and write its document.
+
+        Args:
+            seen: what the controller saw.
+            exit_status: pytest's.
+            workers: how many xdist workers collected.
+
+        Returns:
+            the exit status: pytest's own, except as --smartattend-strict says, and never 0 where the document could not
+            be written.
+        """
+        try:
+            self._document = self._write(seen, exit_status, workers)
+        except SmartattendError as problem:
+            self._problem = str(problem)
+            return exit_status or 3
+        settings = self._run.settings
+        ran_checks = settings.target or any(
+            check["tests"]
+            for group in self._document["groups"]
+            for check in group["checks"]
+            if group["name"] != "tests"
+        )
+        if settings.strict and ran_checks:
+            return STATUSES[self._document["status"]] or exit_status
+        return exit_status
+
+    def _write(self, seen: Seen, exit_status: int, workers: int) -> dict[str, Any]:
+        run = replace(
+            self._facts.run,
+            finished=stopwatch.wall(),
+            workers=workers,
+            exit_status=exit_status,
+            interrupted=seen.interrupted,
+        )
+        journals = read_all(evidence_wiring.journal_folder(self._config), self._run.run_id)
+        facts = replace(self._facts, run=run, subject=self._subject.answer(), suites=_digest_of_suites())
+        document = documents.build(facts, seen, journals)
+        folder = self._run.settings.report
+        return reports.write(folder, document) if folder else document
+
+    def tell(self, terminal: pytest.TerminalReporter) -> None:
+        """Say the verdict at the end of pytest's output."""
+        if self._problem:
+            terminal.section("smartattend: no verdict", red=True)
+            terminal.line(self._problem)
+        if self._document is None:
+            return
+        folder = self._run.settings.report
+        where = f"report: {folder / reports.DOCUMENT} and {reports.PAGE}" if folder else ""
+        first, *rest = summary.lines(self._document, where)
+        good = self._document["status"] == "ready"
+        terminal.section("smartattend", green=good, red=not good)
+        terminal.line(first, bold=True)
+        for line in rest:
+            terminal.line(line)
+
+
+def _digest_of_suites() -> str:
+    folder: Path = evidence_wiring.suites_folder()
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
