@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
+from pytest_smartattend.engine.history import Outcome
 from pytest_smartattend.errors import ContractBroken
 
-Outcome = Literal["ok", "failed", "unknown"]
 #: seconds that a request may take before its outcome is unknown
 TIMEOUT = 10.0
 
