@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
 
 @dataclass(frozen=True)
 class Sabotage:
@@ -30,3 +32,11 @@ CATALOGUE: tuple[Sabotage, ...] = ()
 def by_name() -> dict[str, Sabotage]:
     """The catalogue in its order."""
     return {entry.name: entry for entry in CATALOGUE}
+
+
+def plant_in_database(name: str, dsn: str) -> None:
+    """Run the SQL of a sabotage; nothing for one that has none. `dsn` is a superuser's."""
+    statements = by_name()[name].apply_sql
+    if statements:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(statements.encode())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_smartattend.errors import UsageError
 
 if TYPE_CHECKING:
     from pytest_smartattend.engine.faults import Fault
-    from pytest_smartattend.injectors.tcp_proxy import TcpProxy
+    from pytest_smartattend.injectors.tcp_proxy import HeldFault, TcpProxy
 
 
 class Faults:
@@ -26,8 +26,13 @@ class Faults:
         self._record = record
 
     @contextmanager
-    def on(self, path: str, fault: Fault) -> Iterator[Any]:
+    def on(self, path: str, fault: Fault, *, may_not_fire: bool = False) -> Iterator[HeldFault]:
         """Hold `fault` on `path` for existing and new connections; heal it, and prove that it healed.
+
+        Args:
+            path: ``database`` or ``incidents_database``.
+            fault: what shall go wrong.
+            may_not_fire: allow that nothing passed the fault, where the check sees its effect in another way.
 
         Raises:
             UsageError: no such path.
@@ -38,6 +43,6 @@ class Faults:
             raise UsageError(
                 f"there is no path {path!r} to lay a fault on; there are: {', '.join(sorted(self._paths))}."
             )
-        with self._paths[path].fault(fault) as held:
+        with self._paths[path].fault(fault, may_not_fire=may_not_fire) as held:
             yield held
-        self._record(path=path, fault=fault, fired=held.fired)
+        self._record(held.fault_id, held.seed, what=fault.describe(), path=path, fired=held.fired, healed=True)

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from pytest_smartattend.errors import TargetFailed
+from pytest_smartattend.injectors.probes import postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
+from pytest_smartattend.sabotage.catalogue import plant_in_database
 from pytest_smartattend.target.client import TIMEOUT, Operation
 from pytest_smartattend.target.observer import Observer
 from pytest_smartattend.target.people import Tenant
@@ -43,13 +45,15 @@ class ReferencePlatform:
         server: the PostgreSQL server.
         database: a fresh database with the reference schema.
         workers: how many worker processes serve.
+        seed: the root of the proxies' random decisions.
         sabotage: the name of a planted defect, or empty.
     """
 
-    def __init__(self, server: Server, database: Database, *, workers: int, sabotage: str = "") -> None:
+    def __init__(self, server: Server, database: Database, *, workers: int, seed: int, sabotage: str = "") -> None:
         self.name = f"reference (sabotaged: {sabotage})" if sabotage else "reference"
         self._database = database
         self._workers = workers
+        self._seed = seed
         self._sabotage = sabotage
         self._secret = secrets.token_hex(32)
         self._closing = ExitStack()
@@ -60,7 +64,14 @@ class ReferencePlatform:
             raise
 
     def _start(self, server: Server) -> None:
-        self.paths = {store: self._closing.enter_context(TcpProxy(server.address)) for store in STORES}
+        if self._sabotage:
+            plant_in_database(self._sabotage, self._database.dsn)
+        self.paths = {
+            store: self._closing.enter_context(
+                TcpProxy(server.address, name=store, seed=self._seed, exchange=postgres_answers)
+            )
+            for store in STORES
+        }
         self._folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-platform-")))
         self._log = self._folder / "platform.log"
         self.observer = Observer(self._database.dsn)

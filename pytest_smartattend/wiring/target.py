@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_smartattend.wiring import run as run_wiring
+from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
@@ -41,9 +42,14 @@ def _smartattend_platform(request: pytest.FixtureRequest, _smartattend_postgres:
     settings = run_wiring.of(request.config).settings
     database = _smartattend_postgres.pool(ReferenceSchema()).take()
     platform = ReferencePlatform(
-        _smartattend_postgres, database, workers=settings.platform_workers, sabotage=settings.sabotage
+        _smartattend_postgres,
+        database,
+        workers=settings.platform_workers,
+        seed=settings.seed,
+        sabotage=settings.sabotage,
     )
     request.config.stash[PLATFORM] = platform
+    about(request.config, "target", platform.describe())
     yield platform
     platform.stop()
 

@@ -1,0 +1,65 @@
+"""Makes tenants and people in the reference platform's database: the one way in which suites write by SQL."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from functools import cache
+
+import psycopg
+
+from pytest_smartattend.reference.api.passwords import hash_password
+from pytest_smartattend.target.people import Account
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as a check
+#: when everything that is seeded was made: before any check, the same in every run
+SEEDED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_USER = (
+    "insert into users (id, tenant_id, role, email, name, password_hash, created_at)"
+    " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
+)
+
+
+@cache
+def _hash() -> str:
+    return hash_password(PASSWORD, rounds=2)
+
+
+class Seeder:
+    """A connection that seeds. Each tenant is committed as a whole.
+
+    Args:
+        dsn: a libpq URL of the platform's database, as a superuser.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._superadmin = _account("superadmin", None)
+        self._insert([self._superadmin])
+
+    def tenant(self, kind: str) -> tuple[str, dict[str, Account]]:
+        """A new tenant: its id, and role → account. The superadmin is the same for all."""
+        tenant_id = str(uuid.uuid4())
+        accounts = [_account(role, tenant_id) for role in ("member", "staff", "admin")]
+        with self._connection.transaction():
+            self._connection.execute(
+                "insert into tenants (id, name, kind, created_at) values (%s, %s, %s, %s)",
+                (tenant_id, f"A {kind} {tenant_id[:8]}", kind, SEEDED_AT),
+            )
+            self._insert(accounts)
+        return tenant_id, {account.role: account for account in [*accounts, self._superadmin]}
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    def _insert(self, accounts: list[Account]) -> None:
+        rows = [
+            (one.user_id, one.tenant_id, one.role, one.email, f"The {one.role}", _hash(), SEEDED_AT) for one in accounts
+        ]
+        self._connection.cursor().executemany(_USER, rows)
+
+
+def _account(role: str, tenant_id: str | None) -> Account:
+    user_id = str(uuid.uuid4())
+    return Account(user_id, tenant_id, role, f"{role}-{user_id[:8]}@example.test", PASSWORD)
