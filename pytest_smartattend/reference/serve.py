@@ -9,7 +9,6 @@ started it). SIGTERM drains: no new connections, requests under way finish, idle
 from __future__ import annotations
 
 import ctypes
-import functools
 import json
 import logging
 import os
@@ -78,7 +77,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "loglevel": "warning",
             "proc_name": "smartattend",
             "control_socket_disable": True,
-            "post_fork": functools.partial(_die_with_master, os.getpid()),
+            "post_fork": lambda arbiter, _worker: _die_with_master(arbiter.pid),
         }
         for name, value in settings.items():
             if name in self.cfg.settings:  # control sockets came with gunicorn 25
@@ -130,7 +129,7 @@ class _Announcement:
                 ready.write(line.encode())
 
 
-def _die_with_master(master: int, *_: object) -> None:
+def _die_with_master(master: int) -> None:
     """Let the kernel end this worker when the master is killed; Linux only, elsewhere `callback_notify` sees to it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
