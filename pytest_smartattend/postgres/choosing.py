@@ -105,9 +105,9 @@ def _nothing(wanted: Wanted, passed: list[str]) -> str:
 
 def _probe(provider: str, wanted: Wanted) -> Iterator[Choice | str]:
     if provider == "container":
-        from pytest_smartattend.postgres import container
+        from pytest_smartattend.postgres.container import lacks
 
-        lack = container.lacks(wanted.allow_host)
+        lack = lacks()
         # Version and extensions of an image show only in the running server, which is checked then.
         yield Choice("container", "") if lack is None else lack
         return

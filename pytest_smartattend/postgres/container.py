@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_smartattend.errors import ServerFailed
-from pytest_smartattend.postgres import cluster
+from pytest_smartattend.postgres import cluster, keeper
 
 if TYPE_CHECKING:
     from pytest_smartattend.postgres.choosing import Wanted
@@ -25,26 +25,22 @@ _INSIDE = 5432
 _DEADLINE = 120.0  # seconds from the container's start to its first answer
 #: the parent of PGDATA in every official image, also since 18, which moved PGDATA one folder down
 _DATA = "/var/lib/postgresql"
+_HERE = frozenset({"localhost", "127.0.0.1"})
 LABEL = "smartattend.run"
 
 
-def lacks(allow_host: tuple[str, ...]) -> str | None:
+def lacks() -> str | None:
     """What keeps a container from being started here; None when nothing does."""
     if importlib.util.find_spec("testcontainers") is None:
         return "testcontainers is not installed: pip install 'pytest-smartattend[docker]'"
-    import docker
-    from docker.errors import DockerException
-
     host = urlsplit(_engine())
-    if host.scheme == "tcp" and host.hostname not in {"localhost", "127.0.0.1", "::1", *allow_host}:
-        return f"the engine at {host.hostname} is not on this machine; allow it with --smartattend-allow-host"
+    if host.scheme not in {"unix", "tcp"} or (host.scheme == "tcp" and host.hostname not in _HERE):
+        return f"the engine at {host.hostname or _engine()} is not on this machine"
     try:
-        client = docker.from_env(timeout=10)
-        client.ping()
-        client.close()
-    except DockerException as problem:
-        return f"no engine answers at {_engine()} ({str(problem).splitlines()[0][:200]})"
-    return None
+        answer = keeper.ask_engine(_engine(), "GET /_ping").partition(b"\r\n")[0].decode(errors="replace")
+    except (OSError, ValueError) as problem:
+        return f"no engine answers at {_engine()} ({problem})"
+    return None if " 200 " in f"{answer} " else f"what answers at {_engine()} is no engine ({answer or 'nothing'})"
 
 
 def _engine() -> str:
@@ -67,11 +63,10 @@ def start(wanted: Wanted, run: str, control: Path, why: str) -> Running:
     made = DockerContainer(wanted.image).with_name(name).with_command(_command(wanted))
     made.with_env("POSTGRES_USER", cluster.SUPERUSER).with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
     made.with_env("POSTGRES_INITDB_ARGS", f"--locale={wanted.locale} -E UTF8 --wal-segsize=1 -N")
-    made.with_kwargs(
-        ports={_INSIDE: ("127.0.0.1", None)},  # without a password, so for this machine only
-        labels={LABEL: run},
-        tmpfs={_DATA: "size=2g,mode=1777"},
-    )
+    # Without a password, so for this machine only. The type knows no address; the engine's client does.
+    made.ports[f"{_INSIDE}/tcp"] = ("127.0.0.1", None)  # type: ignore[assignment]
+    made.tmpfs[_DATA] = "size=2g,mode=1777"
+    made.with_kwargs(labels={LABEL: run})
     try:
         made.start()
     except docker.errors.ImageNotFound as problem:
@@ -83,7 +78,10 @@ def start(wanted: Wanted, run: str, control: Path, why: str) -> Running:
             f"The engine could not start {wanted.image}: {problem}. Is the image there (docker pull {wanted.image})? "
             "Another is named with --smartattend-postgres-image."
         ) from problem
-    return _answering(made, wanted, name, why)
+    try:
+        return _answering(made, wanted, name, why)
+    finally:
+        made.get_docker_client().client.close()
 
 
 def _command(wanted: Wanted) -> list[str]:
@@ -103,7 +101,6 @@ def _answering(made: Any, wanted: Wanted, name: str, why: str) -> Running:  # no
 
     container = made.get_wrapped_container()
     deadline = time.monotonic() + _DEADLINE
-    port = 0
     while time.monotonic() < deadline:
         container.reload()
         bound = (container.ports or {}).get(f"{_INSIDE}/tcp")
@@ -129,9 +126,11 @@ def _answering(made: Any, wanted: Wanted, name: str, why: str) -> Running:  # no
             else:
                 return running
         time.sleep(0.02)
+    container.reload()
+    ended = container.status != "running"
     log = container.logs(tail=30).decode(errors="replace")
     container.remove(force=True, v=True)
     raise ServerFailed(
-        f"The container of {wanted.image} {'does not answer' if port else 'ended'}. The end of its log:\n{log}\n"
+        f"The container of {wanted.image} {'ended' if ended else 'does not answer'}. The end of its log:\n{log}\n"
         "Is it an image of PostgreSQL? --smartattend-postgres-image names another."
     )

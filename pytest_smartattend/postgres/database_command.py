@@ -43,9 +43,9 @@ def _list() -> None:
     found = kept.entries()
     for one in found:
         age = max(0, int(time.time() - one.at)) // 60
-        print(f"{one.check}\n    {age} min ago, {one.size >> 10} KB, PostgreSQL {one.version}, {one.project}")  # noqa: T201
+        print(f"{one.check}\n    {age} min ago, {one.size >> 10} KB, PostgreSQL {one.version}, {one.project}")
     if not found:
-        print("Nothing is kept: no test failed that used a database.")  # noqa: T201
+        print("Nothing is kept: no test failed that used a database.")
 
 
 def _remove(arguments: argparse.Namespace) -> None:
@@ -56,10 +56,10 @@ def _remove(arguments: argparse.Namespace) -> None:
     gone = kept.entries() if arguments.all else [kept.find(arguments.check)] if arguments.check else []
     for one in gone:
         kept.remove(one)
-        print(f"removed {one.check}")  # noqa: T201
+        print(f"removed {one.check}")
     if arguments.cache:
         cache.clear()
-        print("removed the cached clusters")  # noqa: T201
+        print("removed the cached clusters")
 
 
 def _open(one: kept.Kept) -> None:
@@ -79,8 +79,8 @@ def _open(one: kept.Kept) -> None:
         with server.connect() as connection:
             connection.execute(f'CREATE DATABASE "{one.database}" TEMPLATE template0')
         kept.run_program([programs.program("pg_restore"), "-d", dsn, str(one.folder / "dump")])
-        print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")  # noqa: T201
-        print(f"  {shlex.join([_psql(programs.folder), dsn])}\n", flush=True)  # noqa: T201
+        print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")
+        print(f"  {shlex.join([_psql(programs.folder), dsn])}\n", flush=True)
         stopped.wait()
 
 
@@ -105,4 +105,4 @@ class _Stop:
         try:
             signal.pause()
         except KeyboardInterrupt:
-            print("ended", flush=True)  # noqa: T201
+            print("ended", flush=True)

@@ -62,7 +62,7 @@ def refuse_redirection() -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host == "localhost" or unquote(host).startswith("/"):  # a socket's folder, as %2Frun%2Fpostgresql
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -117,27 +117,35 @@ def end_servers(folder: str) -> None:
         _release_memory(data)
 
 
-def end_container(folder: str) -> None:
-    """Remove the container that the run wrote down, by the engine's own API: a plain socket is all it takes."""
-    lines = _read(f"{folder}/container").decode().split()
-    if len(lines) != 2:
-        return
+def ask_engine(host: str, request: str) -> bytes:
+    """Send one request to a container engine's API: a plain socket is all it takes.
+
+    Args:
+        host: as in ``DOCKER_HOST``: ``unix:///path`` or ``tcp://host:port``.
+        request: method and path.
+
+    Raises:
+        OSError, ValueError: nothing answers there.
+    """
     import socket
 
-    host, name = lines
-    request = f"DELETE /containers/{name}?force=1&v=1 HTTP/1.0\r\nHost: engine\r\n\r\n".encode()
-    with contextlib.suppress(OSError, ValueError):
-        if host.startswith("unix://"):
-            engine = socket.socket(socket.AF_UNIX)
-            engine.connect(host[len("unix://") :])
-        else:
-            address, _, port = host.rpartition("//")[2].partition(":")
-            engine = socket.create_connection((address, int(port or 2375)), timeout=10)
-        with engine:
-            engine.settimeout(30)
-            engine.sendall(request)
-            while engine.recv(4096):
-                pass
+    with socket.socket(socket.AF_UNIX if host.startswith("unix://") else socket.AF_INET) as engine:
+        engine.settimeout(30)
+        address, _, port = host.partition("://")[2].partition(":")
+        engine.connect(host[len("unix://") :] if host.startswith("unix://") else (address, int(port or 2375)))
+        engine.sendall(f"{request} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
+        answer = b""
+        while part := engine.recv(4096):
+            answer += part
+    return answer
+
+
+def end_container(folder: str) -> None:
+    """Remove the container that the run wrote down."""
+    lines = _read(f"{folder}/container").decode().split()
+    if len(lines) == 2:
+        with contextlib.suppress(OSError, ValueError):
+            ask_engine(lines[0], f"DELETE /containers/{lines[1]}?force=1&v=1")
 
 
 def remove(folder: str) -> None:

@@ -107,11 +107,11 @@ class Start:
         return _looked_at(running, self._wanted)
 
     def _take_container(self) -> server.Running:
-        from pytest_smartattend.postgres import container
+        from pytest_smartattend.postgres.container import start
 
         control = self._folders[-1]
         self._keep([])
-        running = container.start(self._wanted, self._run, control, self._choice.why)
+        running = start(self._wanted, self._run, control, self._choice.why)
         return _looked_at(running, self._wanted)
 
 

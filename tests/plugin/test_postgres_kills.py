@@ -1,0 +1,208 @@
+"""Whatever is killed, nothing is left but the cache. Real processes, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+
+HOLDING = """
+    import json, os, pathlib, time
+
+    def test_holds(postgres, database):
+        told = {"place": postgres.running().place, "server": postgres.running().pid, "worker": os.getpid()}
+        pathlib.Path("told.tmp").write_text(json.dumps(told))
+        os.rename("told.tmp", "told.json")
+        while not os.path.exists("go on"):
+            time.sleep(0.02)
+        with postgres.connect(database.name) as connection:
+            connection.execute("SELECT 1")
+"""
+USING = "def test_uses(database): assert database.name"
+
+
+def until(seen: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + 120
+    while not (found := seen()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def running(word: str) -> dict[int, str]:
+    """Live processes that have `word` in their command line, or work in a folder of that name."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            where = str((folder / "cwd").readlink()) if words else ""
+            if words and (word in words or word in where):
+                found[int(folder.name)] = words
+    return found
+
+
+class Started:
+    """A pytest run that holds a database until it is told to go on."""
+
+    def __init__(self, folder: Path, words: list[str], environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.output = folder / "output"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words],
+                cwd=folder,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        told = until(self._told, "a test that has its database")
+        self.place = Path(told["place"])
+        self.server: int = told["server"]
+        self.worker: int = told["worker"]
+        self.run = self.place.name
+        self.keeper = until(
+            lambda: [pid for pid, words in running(self.run).items() if "keeper.py" in words], "keeper"
+        )[0]
+
+    def _told(self) -> Any:
+        assert self.process.poll() is None, self.output.read_text()
+        with contextlib.suppress(FileNotFoundError):
+            return json.loads((self.folder / "told.json").read_text())
+        return None
+
+    def go_on(self) -> int:
+        (self.folder / "go on").touch()
+        return self.process.wait(120)
+
+    def expect_nothing_left(self) -> None:
+        until(lambda: not self.place.exists(), f"{self.place} to go")
+        until(lambda: not running(self.run), f"processes of {self.run} to end: {running(self.run)}")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    return {"TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def start(pytester: pytest.Pytester, environment: dict[str, str]) -> Iterator[Callable[..., Started]]:
+    made: list[Started] = []
+
+    def begin(*words: str) -> Started:
+        pytester.makepyfile(test_holds=HOLDING)
+        made.append(Started(pytester.path, list(words), environment))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(one.process.pid, signal.SIGKILL)
+        one.process.wait()
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_an_ended_run_leaves_nothing(start: Callable[..., Started], words: tuple[str, ...]) -> None:
+    run = start(*words)
+    assert run.go_on() == 0, run.output.read_text()
+    assert not run.place.exists()
+    run.expect_nothing_left()
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_killed_controller_leaves_nothing(start: Callable[..., Started], words: tuple[str, ...]) -> None:
+    run = start(*words)
+    run.process.kill()
+    run.process.wait()
+    (run.folder / "go on").touch()
+    run.expect_nothing_left()
+
+
+def test_a_killed_group_leaves_nothing(start: Callable[..., Started]) -> None:
+    run = start("-n", "2")
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+    run.expect_nothing_left()
+
+
+def test_an_interrupted_run_leaves_nothing(start: Callable[..., Started]) -> None:
+    run = start()
+    os.killpg(run.process.pid, signal.SIGINT)
+    assert run.process.wait(120) == pytest.ExitCode.INTERRUPTED
+    run.expect_nothing_left()
+
+
+def test_a_killed_worker_takes_nothing_down_with_it(start: Callable[..., Started], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_other="def test_other(database, postgres): assert postgres.connect(database.name).info.dbname"
+    )
+    run = start("-n", "1")
+    (run.folder / "go on").touch()
+    os.kill(run.worker, signal.SIGKILL)
+    run.process.wait(120)
+    output = run.output.read_text()
+    assert "crashed while running" in output
+    assert "1 passed" in output  # by the worker that came after, on the server that the dead one had started
+    run.expect_nothing_left()
+
+
+def test_a_killed_server_fails_its_tests_and_leaves_nothing(start: Callable[..., Started]) -> None:
+    run = start()
+    os.kill(run.server, signal.SIGKILL)
+    until(lambda: run.server not in running(str(run.place)), "the server to end")
+    assert run.go_on() == pytest.ExitCode.TESTS_FAILED
+    assert "does not answer" in run.output.read_text()
+    run.expect_nothing_left()
+
+
+def test_a_killed_keeper_is_not_missed(start: Callable[..., Started]) -> None:
+    run = start("-n", "2")
+    os.kill(run.keeper, signal.SIGKILL)
+    assert run.go_on() == 0, run.output.read_text()
+    run.expect_nothing_left()
+
+
+def test_what_a_killed_keeper_and_controller_leave_is_removed_by_the_next_run(
+    start: Callable[..., Started], pytester: pytest.Pytester, environment: dict[str, str]
+) -> None:
+    run = start()
+    os.kill(run.keeper, signal.SIGKILL)
+    until(lambda: run.keeper not in running(run.run), "the keeper to end")
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+    assert run.server in running(str(run.place))
+    pytester.makepyfile(test_uses=USING)
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_uses.py"]
+    done = subprocess.run(words, cwd=run.folder, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    run.expect_nothing_left()
+
+
+def test_no_shared_memory_is_left_by_a_killed_server(start: Callable[..., Started]) -> None:
+    before = shared_memory()
+    run = start()
+    assert shared_memory() - before
+    os.kill(run.server, signal.SIGKILL)
+    run.go_on()
+    run.expect_nothing_left()
+    until(lambda: not shared_memory() - before, "the segment to go")
+
+
+def shared_memory() -> set[str]:
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {row.split()[1] for row in rows}
