@@ -56,8 +56,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """gunicorn with its settings from here instead of from its command line."""
 
     def __init__(self, app_factory: Callable[[], Any], environment: Mapping[str, str]) -> None:
-        port = number(environment, "PORT", 8000, least=0)
-        self._workers = number(environment, "WORKERS", 2)
+        port = number(environment, "PORT", 8000, least=0, most=65535)
+        self._workers = number(environment, "WORKERS", 2, most=64)
         self._bind = f"{HOST}:{port}"
         self._app_factory = app_factory
         self._ready = _Announcement(environment.get("SMARTATTEND_READY_FILE", ""))

@@ -63,8 +63,8 @@ class Settings:
         )
 
 
-def number(environment: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
-    """The whole number in the variable `name`, at least `least`.
+def number(environment: Mapping[str, str], name: str, default: int, *, least: int = 1, most: int = 999_999_999) -> int:
+    """The whole number in the variable `name`, from `least` to `most`; `default` where it is not set.
 
     Raises:
         SettingsError: it is something else.
@@ -72,6 +72,6 @@ def number(environment: Mapping[str, str], name: str, default: int, least: int =
     text = environment.get(name, "").strip()
     if not text:
         return default
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
-        raise SettingsError(f"{name} is {text!r}; give a whole number from {least} to 999999999")
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
+        raise SettingsError(f"{name} is {text!r}; give a whole number from {least} to {most}")
     return int(text)
