@@ -45,8 +45,11 @@ if TYPE_CHECKING:
     from pytest_smartattend.target.people import FORGERIES as FORGERIES
     from pytest_smartattend.target.people import Tenant as Tenant
     from pytest_smartattend.target.platform import Platform as Platform
-    from pytest_smartattend.trials.overlap import Request as Request
     from pytest_smartattend.trials.overlap import release_together as release_together
+    from pytest_smartattend.trials.requests import Request as Request
+    from pytest_smartattend.trials.retries import Retries as Retries
+    from pytest_smartattend.trials.storm import Storm as Storm
+    from pytest_smartattend.trials.storm_result import StormResult as StormResult
     from pytest_smartattend.trials.walk import incident_in as incident_in
 
 #: public name → the module that holds it, or that it is
@@ -61,10 +64,13 @@ _HOME = {
     "Observer": "target.observer",
     "Operation": "target.client",
     "Platform": "target.platform",
-    "Request": "trials.overlap",
+    "Request": "trials.requests",
+    "Retries": "trials.retries",
     "Server": "postgres.server",
     "Silence": "engine.faults",
     "SmartattendError": "errors",
+    "Storm": "trials.storm",
+    "StormResult": "trials.storm_result",
     "Tenant": "target.people",
     "chain": "engine.chain",
     "contract": "target.contract",
@@ -72,7 +78,7 @@ _HOME = {
     "release_together": "trials.overlap",
 }
 
-__all__ = [  # noqa: RUF022 - as _HOME, which is sorted
+__all__ = [
     "FORGERIES",
     "Answer",
     "Client",
@@ -84,9 +90,12 @@ __all__ = [  # noqa: RUF022 - as _HOME, which is sorted
     "Operation",
     "Platform",
     "Request",
+    "Retries",
     "Server",
     "Silence",
     "SmartattendError",
+    "Storm",
+    "StormResult",
     "Tenant",
     "chain",
     "contract",

@@ -1,1 +1,1 @@
-"""What a suite does with a target: overlapping requests now; storms, drills, replays and handoffs later."""
+"""What a suite does with a target: overlapping requests and storms; drills, replays and handoffs later."""

@@ -1,41 +1,35 @@
 """Requests that are inside the platform at the same time.
 
-Sent one after the other, even by many threads, requests to a fast handler hardly ever meet, and a race goes unseen. Here
-each request is sent but for the last byte of its body; when all wait for that byte, it is sent on every connection. A
-platform that reads the body before it decides has then every request before its decision.
+Sent one after the other, even by many connections, requests to a fast handler hardly ever meet, and a race goes unseen.
+Here each request is sent but for the last byte of its body, with ``Expect: 100-continue``. A platform sends the
+``100 Continue`` when its handler begins to read the body, so that it is seen, not hoped, that all are inside; then the
+last byte goes out on every connection. A platform that reads the body before it decides has then every request before
+its decision.
+
+A platform or a proxy in front of it may never send a ``100 Continue``, or may have fewer workers than there are
+requests. Then the release comes after `SETTLE`, and fewer are confirmed as inside than there were requests.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
+import asyncio
+import resource
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import SplitResult
 
-from pytest_smartattend.target.client import TIMEOUT, Answer, Operation, outcome_of
+from pytest_smartattend.errors import TargetFailed, UsageError
+from pytest_smartattend.target.client import TIMEOUT, Answer, Operation
+from pytest_smartattend.trials.requests import Request, address_of
+from pytest_smartattend.trials.wire import Wire, all_closed, outcome_of_reply
 
+T = TypeVar("T")
 
-@dataclass(frozen=True)
-class Request:
-    """One request to be overlapped. `path` is below ``/api``; `body` must not be empty: its last byte is held back."""
-
-    method: str
-    path: str
-    token: str
-    body: dict[str, object]
-
-    def encoded(self, host: str) -> bytes:
-        """The request as it stands on the wire; one per connection."""
-        body = json.dumps(self.body).encode()
-        head = (
-            f"{self.method} /api{self.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {self.token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        return head.encode() + body
+#: seconds that a release waits for a handler that does not say that it is waiting
+SETTLE: Final = 1.0
+#: descriptors that a process needs besides its connections
+_SPARE: Final = 64
 
 
 def release_together(base_url: str, requests: Sequence[Request]) -> list[Answer]:
@@ -43,40 +37,78 @@ def release_together(base_url: str, requests: Sequence[Request]) -> list[Answer]
 
     Returns:
         the answers in the order of `requests`; one whose answer was lost is ``unknown``.
+
+    Raises:
+        UsageError: a request has no body, or there are more of them than this process may open files.
+        TargetFailed: the platform refuses every connection.
     """
-    url = urlsplit(base_url)
-    address = (url.hostname or "127.0.0.1", url.port or 80)
-    wires = [request.encoded(url.netloc) for request in requests]
-    links = [socket.create_connection(address, timeout=TIMEOUT) for _ in requests]
+    check_room_for(len(requests))
+    return in_a_loop(_together(address_of(base_url), requests))
+
+
+async def _together(address: SplitResult, requests: Sequence[Request]) -> list[Answer]:
+    wires = [Wire(address, TIMEOUT) for _ in requests]
+
+    async def answer(wire: Wire, request: Request) -> Answer:
+        reply = await wire.released()
+        raw, seconds = reply.raw, time.perf_counter() - begun
+        outcome = outcome_of_reply(request.method, reply)
+        if raw is None:
+            return Answer(Operation(request.method, request.path, None, outcome, seconds))
+        return Answer(Operation(request.method, request.path, raw.status, outcome, seconds), raw.json, raw.headers)
+
     try:
-        for link, wire in zip(links, wires, strict=True):
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link.sendall(wire[:-1])
         begun = time.perf_counter()
-        for link, wire in zip(links, wires, strict=True):
-            link.sendall(wire[-1:])
-        return [_answer(link, request, begun) for link, request in zip(links, requests, strict=True)]
+        await release(wires, [request.encoded(address, hold=True) for request in requests])
+        return await asyncio.gather(*map(answer, wires, requests))
     finally:
-        for link in links:
-            link.close()
+        await all_closed(wires)
 
 
-def _answer(link: socket.socket, request: Request, begun: float) -> Answer:
-    response = http.client.HTTPResponse(link, method=request.method)
+async def release(wires: Sequence[Wire], requests: Sequence[bytes]) -> int:
+    """Put each request on a connection of its own, and let all go at once. Read the answers with `Wire.released`.
+
+    Returns:
+        how many were confirmed to be inside the platform when they were let go.
+
+    Raises:
+        TargetFailed: not one connection could be made.
+    """
+    opened = await asyncio.gather(*(wire.open() for wire in wires))
+    if not any(opened):
+        raise TargetFailed("the platform refuses every connection. Start it, or look into its log for why it ended.")
+    entered = [wire.hold(request) for wire, request in zip(wires, requests, strict=True)]
+    await asyncio.wait(entered, timeout=SETTLE)
+    inside = sum(wire.inside for wire in wires)
+    for wire, request in zip(wires, requests, strict=True):
+        wire.release(request)
+    return inside
+
+
+def check_room_for(connections: int) -> None:
+    """Check before a storm begins that this process may open so many connections.
+
+    Raises:
+        UsageError: the limit of open files is too low.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and connections + _SPARE > limit:
+        raise UsageError(
+            f"{connections} requests at once need {connections + _SPARE} open files, and this process may have {limit}. "
+            f"Raise it (ulimit -n {connections + _SPARE}), or send them with closed() and fewer workers."
+        )
+
+
+def in_a_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end in an event loop of its own, on real time whatever clock the platform is on.
+
+    Raises:
+        UsageError: the thread runs a loop already, which would stand still meanwhile.
+    """
     try:
-        response.begin()
-        text = response.read()
-    except (OSError, http.client.HTTPException):
-        seconds = time.perf_counter() - begun
-        return Answer(Operation(request.method, request.path, None, "unknown", seconds))
-    outcome = outcome_of(request.method, response.status)
-    operation = Operation(request.method, request.path, response.status, outcome, time.perf_counter() - begun)
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(operation, _decoded(text), headers)
-
-
-def _decoded(text: bytes) -> Any:  # noqa: ANN401
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(work)
+    work.close()
+    raise UsageError("a storm would stop the event loop that runs here. Call it by `await asyncio.to_thread(...)`.")
