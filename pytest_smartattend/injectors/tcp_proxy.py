@@ -29,7 +29,7 @@ from pytest_smartattend.injectors.proxy_owner import ProxyOwner
 #: an exchange with the upstream over a fresh connection; raises OSError when it does not come about
 Exchange = Callable[[socket.socket], None]
 
-_LOOK_AGAIN: Final = 0.002  # seconds
+_LOOK_AGAIN: Final = 0.001  # seconds
 
 
 class HeldFault:
@@ -184,25 +184,25 @@ class TcpProxy:
         deadline = time.monotonic() + self._patience / SECOND
         try:
             with socket.create_connection(self.address, self._patience / SECOND) as probe:
-                self._await_link(probe.getsockname()[1], deadline)
+                self._await_link(probe, deadline)
                 if self._exchange is not None:
                     self._exchange(probe)
         except OSError as problem:
+            why = self._owner.ask("status")["upstream_error"]
             raise FaultNotHealed(
-                f"{held.fault_id} was taken off, and a new connection through the path {self.name!r} fails: {problem}. "
+                f"{held.fault_id} was taken off, and a new connection through the path {self.name!r} fails: {problem}"
+                f"{f' (the upstream: {why})' if why else ''}. "
                 "Look whether the upstream still runs; if the check stopped it on purpose, start it again before the "
                 "fault ends."
             ) from problem
 
-    def _await_link(self, client_port: int, deadline: float) -> None:
-        seen = "unknown"
+    def _await_link(self, probe: socket.socket, deadline: float) -> None:
+        client_port = probe.getsockname()[1]
         while time.monotonic() < deadline:
-            answer = self._owner.ask("link", client_port=client_port)
-            if answer["link"] == "linked":
+            if self._owner.ask("probe", client_port=client_port)["linked"]:
                 return
-            if seen == "opening" and answer["link"] == "unknown":
-                raise ConnectionError(f"the upstream cannot be connected ({answer['why'] or 'it hung up'})")
-            seen = answer["link"]
+            if _is_cut(probe):
+                raise ConnectionError("it is cut")
             time.sleep(_LOOK_AGAIN)
         raise TimeoutError(f"no upstream within {in_words(self._patience)}")
 
@@ -210,6 +210,19 @@ class TcpProxy:
         troubles = self._owner.ask("status")["troubles"]
         if troubles:
             raise InjectionError(f"The proxy {self.name!r} had trouble of its own: {'; '.join(troubles)}.")
+
+
+def _is_cut(probe: socket.socket) -> bool:
+    patience = probe.gettimeout()
+    probe.settimeout(0)
+    try:
+        return not probe.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    finally:
+        probe.settimeout(patience)
 
 
 def _never_fired(held: HeldFault) -> str:

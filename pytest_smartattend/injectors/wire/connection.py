@@ -107,8 +107,8 @@ class Connection:
         self._link(self._upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def _link(self, code: int) -> None:
+        self._proxy.upstream_error = os.strerror(code) if code else ""
         if code:
-            self._proxy.upstream_error = os.strerror(code)
             self.abort()
             return
         self.linked = True

@@ -63,10 +63,14 @@ class Control:
                 return {"fired": fired, "journal": [entry.to_json() for entry in entries]}
             case "fired":
                 return {"fired": self._proxy.fired(command["fault_id"])}
-            case "link":
-                return {"link": self._proxy.link_of(command["client_port"]), "why": self._proxy.upstream_error}
+            case "probe":
+                return {"linked": self._proxy.is_linked(command["client_port"])}
             case "status":
-                return {"connections": self._proxy.count(), "troubles": self._troubles()}
+                return {
+                    "connections": self._proxy.count(),
+                    "upstream_error": self._proxy.upstream_error,
+                    "troubles": self._troubles(),
+                }
         raise ValueError(f"no command is called {command['do']!r}")
 
     def _troubles(self) -> list[str]:

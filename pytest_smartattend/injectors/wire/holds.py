@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pytest_smartattend.engine.faults import AckLoss, ByteFault, ResetPeer, Silence, SlowOpen
+from pytest_smartattend.engine.faults import AckLoss, ByteFault, Down, ResetPeer, Silence, SlowOpen
 from pytest_smartattend.engine.units import SECOND
 from pytest_smartattend.injectors.wire.postgres_acks import AckLossStage, NegotiationStage
 from pytest_smartattend.injectors.wire.stages import stage_for
@@ -52,6 +52,8 @@ def take_hold(connection: Connection, grip: Grip) -> Hold:
     hold = Hold()
     fault = grip.active.fault
     match fault:
+        case Down():
+            _act_after(hold, connection, grip, 0, connection.abort)
         case ResetPeer():
             _act_after(hold, connection, grip, fault.after / SECOND, connection.abort)
         case SlowOpen():

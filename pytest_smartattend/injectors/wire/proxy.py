@@ -42,6 +42,7 @@ class Proxy:
         self._seed = seed
         self._born = monotonic()
         self._connections: dict[Connection, None] = {}
+        self._probes: set[Connection] = set()
         self._faults: dict[str, ActiveFault] = {}
         self._spare = os.open(os.devnull, os.O_RDONLY)
         # bound and never listening: while nothing listens, no one else is given the port
@@ -61,8 +62,8 @@ class Proxy:
         active = self._faults[fault_id] = ActiveFault(fault_id, fault, self._seed, lambda: monotonic() - self._born)
         if isinstance(fault, Down):
             self._stop_listening()
-        for connection in list(self._connections):
-            self._afflict(connection, active)
+        for connection in [known for known in self._connections if known not in self._probes]:
+            connection.suffer(active)
 
     def remove(self, fault_id: str) -> tuple[int, list[Entry]]:
         """Heal; returns how often the fault fired, and its journal. Nothing happens when there is none of this id.
@@ -84,29 +85,25 @@ class Proxy:
         active = self._faults.get(fault_id)
         return 0 if active is None else active.fired
 
-    def link_of(self, client_port: int) -> str:
-        """What became of the client that connected from `client_port`: ``unknown``, ``opening`` or ``linked``."""
+    def is_linked(self, probe_port: int) -> bool:
+        """Whether the owner's probe, which connected from `probe_port`, has reached the upstream.
+
+        From then on it is no one's client: it is not counted, and no fault meets it while it closes.
+        """
         for connection in self._connections:
-            if connection.client_port == client_port:
-                return "linked" if connection.linked else "opening"
-        return "unknown"
+            if connection.client_port == probe_port and connection.linked:
+                self._probes.add(connection)
+                return True
+        return False
 
     def count(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
+        """How many connections of clients are open."""
+        return len(self._connections) - len(self._probes)
 
     def closed(self, connection: Connection) -> None:
         """Told by a connection when both its sockets are closed."""
         self._connections.pop(connection, None)
-
-    def _afflict(self, connection: Connection, active: ActiveFault) -> None:
-        if isinstance(active.fault, Down):
-            grip = active.meet()
-            if grip is not None:
-                grip.acted()
-            connection.abort()
-        else:
-            connection.suffer(active)
+        self._probes.discard(connection)
 
     def _bind(self, port: int) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
