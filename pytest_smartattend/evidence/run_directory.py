@@ -17,19 +17,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from pytest_smartattend.errors import EvidenceError
-
 _PREFIX = "smartattend-"
 _ALIVE = "alive"
+_LONG = 40  # bytes; the name of a socket has about 50 more, and 103 in all on macOS
 
 
 def bases() -> tuple[Path, ...]:
     """Where folders of runs may lie: tmpfs first where there is one, then the temporary folder.
 
-    A base that is missing, read-only or closed to us, or in which somebody else took our name, is left out. The answer
+    Where the temporary folder's path is too long for a socket below it (macOS), ``/tmp`` comes last. A base that is missing, read-only or closed to us, or in which somebody else took our name, is left out. The answer
     is the same in the controller and its workers.
     """
-    found = [Path("/dev/shm"), Path(tempfile.gettempdir())]  # noqa: S108
+    temporary = Path(tempfile.gettempdir())
+    found = [Path("/dev/shm"), temporary]  # noqa: S108
+    if len(os.fsencode(temporary)) > _LONG:
+        found.append(Path("/tmp"))  # noqa: S108
     return tuple(base for base in dict.fromkeys(found) if os.access(base, os.W_OK | os.X_OK) and _is_ours(base))
 
 
@@ -58,14 +60,13 @@ def make_user_folder(base: Path) -> Path:
     """Make our folder below `base` where it is missing.
 
     Raises:
-        EvidenceError: somebody else took its name.
-        OSError: it cannot be made.
+        OSError: it cannot be made, or somebody else took its name.
     """
     folder = user_folder(base)
     # Root's server may have to run as another user, who must pass through here; nobody may look around.
     folder.mkdir(mode=0o711 if os.getuid() == 0 else 0o700, exist_ok=True)
     if not _is_ours(base):
-        raise EvidenceError(f"{folder} belongs to somebody else or is open to others. Remove it, or set TMPDIR.")
+        raise PermissionError(f"{folder} belongs to somebody else or is open to others. Remove it, or set TMPDIR.")
     return folder
 
 
@@ -100,7 +101,9 @@ def _new(folder: Path) -> Path:
     for _ in range(20):  # a run that ends may remove the user's folder, empty by then, just as we begin
         with contextlib.suppress(FileNotFoundError):
             return Path(tempfile.mkdtemp(prefix=".new-", dir=make_user_folder(folder.parent.parent)))
-    raise EvidenceError(f"{folder.parent} vanishes as soon as it is made. Does something clean {folder.parent.parent}?")
+    raise FileNotFoundError(
+        f"{folder.parent} vanishes as soon as it is made. Does something clean {folder.parent.parent}?"
+    )
 
 
 def _discard(made: Path, folder: Path) -> None:

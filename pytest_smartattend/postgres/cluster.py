@@ -74,6 +74,8 @@ def initdb_words(major: int, locale: str) -> list[str]:
     ]
     if major < 14:
         words.remove("--no-instructions")
+    if major >= 16:  # it starts servers of its own, which a full /dev/shm must not stop
+        words += ["-c", "dynamic_shared_memory_type=mmap"]
     return [*words, "--no-data-checksums"] if major >= 18 else words
 
 
@@ -95,13 +97,15 @@ class Cluster:
 
     Attributes:
         binaries, identity: the programs and as whom they run.
-        home: a folder of ours that also holds the socket and the log; the server can write to it.
+        home: a folder of ours for the data and the log; the server can write to it.
+        sockets: another, or the same, for the socket, which bears no long path.
         locale: of a new cluster.
     """
 
     binaries: Binaries
     identity: Identity
     home: Path
+    sockets: Path
     locale: str = "C"
 
     @property
@@ -115,10 +119,11 @@ class Cluster:
         return self.home / "log"
 
     def make_home(self) -> None:
-        """Make the folder around the data directory, the server's own."""
-        self.home.mkdir(mode=0o700, exist_ok=True)
-        if self.identity.is_other_user:
-            os.chown(self.home, self.identity.uid, self.identity.gid)
+        """Make the folders around the data directory and the socket, the server's own."""
+        for folder in {self.home, self.sockets}:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if self.identity.is_other_user:
+                os.chown(folder, self.identity.uid, self.identity.gid)
 
     def initdb(self) -> None:
         """Make a new cluster.
@@ -152,7 +157,7 @@ class Cluster:
         Raises:
             ServerFailed: it ended, or did not get ready; carries the end of its log.
         """
-        words = [self.binaries.program("postgres"), "-D", str(self.data), "-k", str(self.home), "-p", str(PORT)]
+        words = [self.binaries.program("postgres"), "-D", str(self.data), "-k", str(self.sockets), "-p", str(PORT)]
         for name, value in settings_for(self.binaries.major).items():
             words += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:

@@ -24,10 +24,12 @@ class Place:
 
     Attributes:
         folder: one of the run's folders.
+        sockets: one of the run's folders whose path is short enough for a socket below it.
         notes: what was passed over, and why.
     """
 
     folder: Path
+    sockets: Path
     notes: tuple[str, ...]
 
 
@@ -52,18 +54,22 @@ def choose(folders: Sequence[Path]) -> Place:
     usable: list[tuple[int, Path]] = []
     for folder in folders:
         base, room = folder.parent.parent, free(folder)
-        if len(os.fsencode(folder)) > _LONGEST_SOCKET - len("/pg/.s.PGSQL.5432"):
-            notes.append(f"{base} has too long a path for a socket")
-            continue
         usable.append((room, folder))
         if room >= ROOM:
-            return Place(folder, tuple(notes))
+            return Place(folder, _short(folder, folders), tuple(notes))
         notes.append(f"{base} has {room >> 20} MB free, {ROOM >> 20} MB are wanted")
     if usable:
         room, folder = max(usable)
         if room >= LEAST:
-            return Place(folder, tuple(notes))
+            return Place(folder, _short(folder, folders), tuple(notes))
     raise ServerFailed(
         f"There is no room for a PostgreSQL server: {'; '.join(notes) or 'no folder can be written to'}. Free "
         f"{LEAST >> 20} MB in {tempfile.gettempdir()}, or set TMPDIR to a folder with room and a short path."
     )
+
+
+def _short(folder: Path, folders: Sequence[Path]) -> Path:
+    for candidate in (folder, *reversed(folders)):
+        if len(os.fsencode(candidate)) <= _LONGEST_SOCKET - len("/pg/.s.PGSQL.5432"):
+            return candidate
+    raise ServerFailed(f"{folder} has too long a path for a socket. Set TMPDIR to a folder with a short path.")

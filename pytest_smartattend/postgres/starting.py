@@ -73,7 +73,8 @@ class Start:
         notes = [*place.notes, *([] if home else ["no cache folder can be written to: every run makes its cluster"])]
         if identity.is_other_user:
             notes.append(f"the server runs {identity.why}")
-        made = Cluster(installed.readable_by(binaries, identity), identity, place.folder / "pg", self._wanted.locale)
+        programs = installed.readable_by(binaries, identity)
+        made = Cluster(programs, identity, place.folder / "pg", place.sockets / "pg", self._wanted.locale)
         clusters = cache.ClusterCache(home, run_directory.user_folder(place.folder.parent.parent) / "ready")
         plain = _key(made)
         key = f"{plain}-{templates.key_of(schema)}" if schema else plain
@@ -84,7 +85,7 @@ class Start:
             version=binaries.version,
             why=self._choice.why,
             where=str(made.home),
-            host=str(made.home),
+            host=str(made.sockets),
             port=cluster.PORT,
             user=cluster.SUPERUSER,
             runs=identity.why,

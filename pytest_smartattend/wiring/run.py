@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -43,7 +44,8 @@ class Run:
     def claim_folders(self) -> None:
         """Own a folder below each base before workers start: they cannot own one for the controller."""
         for base in run_directory.bases():
-            self.folder(base)
+            with contextlib.suppress(OSError):  # a full base is no base
+                self.folder(base)
 
     def release(self) -> None:
         """Remove this run's folders."""
