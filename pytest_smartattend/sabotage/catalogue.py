@@ -1,32 +1,15 @@
-"""The planted defects. Each is a value: what it breaks, and how it is planted in the reference platform."""
+"""The catalogue of planted defects, and how one is planted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import psycopg
 
+from pytest_smartattend.sabotage.defect import Sabotage
+from pytest_smartattend.sabotage.doors import DOORS
+from pytest_smartattend.sabotage.records import RECORDS
+from pytest_smartattend.sabotage.rules import RULES
 
-@dataclass(frozen=True)
-class Sabotage:
-    """One defect.
-
-    Attributes:
-        name: as `@pytest.mark.detects` and ``smartattend prove`` name it.
-        breaks: the promise that it breaks, for people.
-        apply_app: changes the platform's application object before it serves.
-        apply_sql: statements that are run in its database, as the superuser, before it serves.
-    """
-
-    name: str
-    breaks: str
-    apply_app: Callable[[Any], None] | None = None
-    apply_sql: str = ""
-
-
-CATALOGUE: tuple[Sabotage, ...] = ()
+CATALOGUE: tuple[Sabotage, ...] = (*RULES, *RECORDS, *DOORS)
 
 
 def by_name() -> dict[str, Sabotage]:

@@ -22,7 +22,15 @@ BODIES = {**contract.BODIES, "escalate": {"level": "executive"}}
 
 
 @pytest.mark.scenario("scenarios/critical-database-outage")
-@pytest.mark.detects("timeline-row-lost", "chain-not-bound", "heads-not-kept", "sequence-gap", "refusal-not-recorded")
+@pytest.mark.detects(
+    "timeline-row-lost",
+    "chain-not-bound",
+    "heads-not-kept",
+    "sequence-gap",
+    "refusal-not-recorded",
+    "window-too-long",
+    "window-never-met",
+)
 def test_a_critical_outage_is_walked_from_report_to_closing(
     _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence
 ) -> None:
