@@ -13,6 +13,9 @@ SmartattendError
 ├── InjectionError         a fault could not be carried out
 │   ├── FaultNeverFired    it was installed and nothing passed it
 │   └── FaultNotHealed     it was removed and the path is still broken
+├── ClockError             the clock was asked for what a clock cannot do
+│   ├── ClockDeadlock      everybody waits, and nothing is there that could wake anybody
+│   └── ClockStall         work in flight does not end, or somebody never waits
 └── EvidenceError          evidence could not be written, read or trusted
 
 Every message says what happened and ends in what to do.
@@ -71,6 +74,18 @@ class FaultNeverFired(InjectionError):
 
 class FaultNotHealed(InjectionError):
     """A fault was removed, and a probe still finds the path broken."""
+
+
+class ClockError(SmartattendError):
+    """The clock was asked for what a clock cannot do: see the message, and the subclasses."""
+
+
+class ClockDeadlock(ClockError):
+    """No timer is set and nothing is in flight: nobody will ever wake. Lists who waits for what."""
+
+
+class ClockStall(ClockError):
+    """Time cannot move on, because something is in flight and stays there. Names it, and who waits for it."""
 
 
 class EvidenceError(SmartattendError):

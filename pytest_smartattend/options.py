@@ -69,6 +69,13 @@ def _version(value: str) -> str:
     return value.replace(" ", "")
 
 
+def _clock(value: str) -> str:
+    word = value.strip().lower()
+    if word not in {"discrete", "real"} and not re.fullmatch(r"(?!0+(\.0+)?x)\d{1,9}(\.\d{1,9})?x", word):
+        raise ValueError("'discrete', 'real', or how many times as fast as the wall's clock, such as '60x'")
+    return word
+
+
 def _target(value: str) -> str:
     if value not in {"", "reference"}:
         raise ValueError("'reference', the platform that ships with this package")
@@ -182,6 +189,13 @@ OPTIONS: tuple[Option, ...] = (
         "a TOML file",
         "require what this file says in place of what ships; a gate refuses the document unless told the same",
     ),
+    Option(
+        "clock",
+        "discrete",
+        _clock,
+        "discrete, real, or a factor such as 60x",
+        "how time passes on the `clock` fixture: from deadline to deadline, by the wall, or faster",
+    ),
     Option("seed", 20260302, _seed, "0 to 2**64 - 1", "the root of every random decision"),
     Option(
         "sabotage",
@@ -212,6 +226,7 @@ class Settings:
     subject: str
     scope: Path | None
     requirements: Path | None
+    clock: str
     seed: int
     sabotage: str
 
