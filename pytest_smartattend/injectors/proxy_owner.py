@@ -40,18 +40,20 @@ class ProxyOwner:
         self._lock = threading.Lock()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and not yet stopped."""
+        return self._process is not None
+
+    @property
     def address(self) -> tuple[str, int]:
         """Where the process listens."""
-        if self._process is None:
-            raise InjectionError(f"The proxy {self._name!r} does not run. Use it inside its `with`, or call start().")
+        self._running()
         return "127.0.0.1", self._port
 
     @property
     def pid(self) -> int:
         """The process."""
-        if self._process is None:
-            raise InjectionError(f"The proxy {self._name!r} does not run. Use it inside its `with`, or call start().")
-        return self._process.pid
+        return self._running()[0].pid
 
     def start(self) -> None:
         """Start the process and wait until it listens."""
@@ -77,6 +79,7 @@ class ProxyOwner:
                 process_group=0,  # Ctrl-C is for us: the proxy has to stand until its faults are healed
             )
         self._control = ours
+        self._received = b""
         try:
             self._port = int(self._answer(0)["port"])
         except BaseException:
@@ -102,15 +105,19 @@ class ProxyOwner:
     def ask(self, do: str, **values: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send one command and wait until the process says that it holds."""
         with self._lock:
-            if self._control is None:
-                raise InjectionError(f"The proxy {self._name!r} does not run. Use it inside its `with`.")
+            _, control = self._running()
             self._asked += 1
             question = json.dumps({"id": self._asked, "do": do, **values})
             try:
-                self._control.sendall(question.encode() + b"\n")
+                control.sendall(question.encode() + b"\n")
             except OSError as problem:
                 raise self._failed(problem) from problem
             return self._answer(self._asked)
+
+    def _running(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        if self._process is None or self._control is None:
+            raise InjectionError(f"The proxy {self._name!r} does not run. Use it inside its `with`, or call start().")
+        return self._process, self._control
 
     def _answer(self, asked: int) -> dict[str, Any]:
         deadline = time.monotonic() + self._patience / SECOND
@@ -126,11 +133,11 @@ class ProxyOwner:
             return answer
 
     def _line(self, deadline: float) -> bytes:
-        assert self._control is not None
+        _, control = self._running()
         while b"\n" not in self._received:
             try:
-                self._control.settimeout(max(0.001, deadline - time.monotonic()))
-                data = self._control.recv(65536)
+                control.settimeout(max(0.001, deadline - time.monotonic()))
+                data = control.recv(65536)
             except OSError as problem:
                 raise self._failed(problem) from problem
             if not data:

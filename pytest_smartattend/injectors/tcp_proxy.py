@@ -102,7 +102,7 @@ class TcpProxy:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and self._owner.is_running:
                 self._raise_troubles()
         finally:
             self.stop()
@@ -207,7 +207,7 @@ class TcpProxy:
         raise TimeoutError(f"no upstream within {in_words(self._patience)}")
 
     def _raise_troubles(self) -> None:
-        troubles = self._owner.ask("status")["troubles"]
+        troubles = self._owner.ask("troubles")["troubles"]
         if troubles:
             raise InjectionError(f"The proxy {self.name!r} had trouble of its own: {'; '.join(troubles)}.")
 

@@ -66,14 +66,7 @@ class Control:
             case "probe":
                 return {"linked": self._proxy.is_linked(command["client_port"])}
             case "status":
-                return {
-                    "connections": self._proxy.count(),
-                    "upstream_error": self._proxy.upstream_error,
-                    "troubles": self._troubles(),
-                }
+                return {"connections": self._proxy.count(), "upstream_error": self._proxy.upstream_error}
+            case "troubles":
+                return {"troubles": self._proxy.take_troubles()}
         raise ValueError(f"no command is called {command['do']!r}")
-
-    def _troubles(self) -> list[str]:
-        troubles = list(self._proxy.troubles)
-        self._proxy.troubles.clear()
-        return troubles

@@ -30,14 +30,13 @@ class Proxy:
         port: the port.
         upstream_address: what `socket.connect` takes: (host, port), or the path of a Unix socket.
         upstream_error: why the last upstream could not be connected.
-        troubles: what went wrong in the proxy itself, such as having no file descriptor left.
     """
 
     def __init__(self, loop: Loop, upstream_family: int, upstream: str | list[str | int], seed: int) -> None:
         self.loop = loop
         self.upstream_address = upstream if isinstance(upstream, str) else tuple(upstream)
         self.upstream_error = ""
-        self.troubles: dict[str, None] = {}
+        self._troubles: dict[str, None] = {}
         self._upstream_family = upstream_family
         self._seed = seed
         self._born = monotonic()
@@ -99,6 +98,12 @@ class Proxy:
     def count(self) -> int:
         """How many connections of clients are open."""
         return len(self._connections) - len(self._probes)
+
+    def take_troubles(self) -> list[str]:
+        """What went wrong in the proxy itself since it was last asked, each once."""
+        troubles = list(self._troubles)
+        self._troubles.clear()
+        return troubles
 
     def closed(self, connection: Connection) -> None:
         """Told by a connection when both its sockets are closed."""
@@ -176,4 +181,4 @@ class Proxy:
             self._spare = os.open(os.devnull, os.O_RDONLY)
 
     def _short_of_descriptors(self) -> None:
-        self.troubles["no file descriptor was left for a connection, so it was reset; raise `ulimit -n`"] = None
+        self._troubles["no file descriptor was left for a connection, so it was reset; raise `ulimit -n`"] = None
