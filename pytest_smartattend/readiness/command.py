@@ -51,7 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, help=f"pytest-xdist workers; 0 for none; default: processors, up to {MOST_WORKERS}"
     )
     parser.add_argument("--sabotage", help="plant this defect of `smartattend prove --list`; never ends in ready")
-    parser.add_argument("--suites", default="pytest_smartattend.suites", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--suites",
+        default="pytest_smartattend.suites",
+        metavar="PACKAGE",
+        help="run the checks of another package; those that ship stay required",
+    )
     add_judging_arguments(parser)
     parser.add_argument(
         "pytest_arguments", nargs="*", metavar="-- ARGUMENTS", help="further arguments for pytest, after --"

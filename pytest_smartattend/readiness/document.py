@@ -126,14 +126,14 @@ def _weigh(group: dict[str, Any], codes: Mapping[str, str], objectives: Iterable
 
 def _with_impostors(fates: dict[str, Fate], witness: Witness, requirements: Requirements) -> dict[str, Fate]:
     """Nothing but a shipped check may answer for a shipped id."""
-    if not requirements.source:
+    if not requirements.only_shipped_checks:
         return fates
     shipped_ids = requirements.expand()
     found = dict(fates)
     for test, check in witness.checks.items():
         if check.id in shipped_ids and not check.shipped and test in found:
             fate = found[test]
-            reason = f"{test} carries an id that belongs to {requirements.source}"
+            reason = f"{test} carries the id of a shipped check, and is none"
             attempts = tuple(
                 one.but("impostor", reason) if one.outcome in {"passed", "xpassed", "no_evidence"} else one
                 for one in fate.attempts
@@ -211,7 +211,7 @@ def _scope(facts: Facts) -> dict[str, Any]:
     own = sorted({name.partition("/")[0] for name in facts.scope.required} - set(groups))
     text = ", ".join([*groups, *own]) or "nothing"
     if facts.requirements != load():
-        text += f" by requirements {facts.requirements.version} that are not the shipped ones"
+        text += f" (by requirements {facts.requirements.version}, not those that ship)"
     if facts.scope.required:
         text += f" with {len(facts.scope.required)} checks of its own"
     if excluded:

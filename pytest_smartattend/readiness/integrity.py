@@ -88,6 +88,9 @@ def _vouched(
     match = next((one for one in journaled if attempt.head and one.head == attempt.head), None)
     if match is not None:
         unmatched.pop(id(match), None)
+        denied = match.denied()
+        if attempt.outcome in {"passed", "xpassed"} and denied:
+            return attempt.but("failed", f"it went on after what it saw was not as expected: {denied}")
         if attempt.outcome == "passed" and not match.events:
             return attempt.but("no_evidence", "it passed and recorded nothing: use the evidence fixture")
         if match.outcome != attempt.outcome and attempt.outcome in {"passed", "xpassed"}:

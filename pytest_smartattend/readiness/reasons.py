@@ -40,7 +40,11 @@ CODES: dict[str, Code] = {
         "incomplete", "a required check was never collected", "was its file deleted, renamed or left out? run it"
     ),
     "check_deselected": Code("incomplete", "a required check was deselected", "run without -k, -m, --deselect, --lf"),
-    "check_not_run": Code("incomplete", "a required check was collected and not run", "run without -x; let it finish"),
+    "check_not_run": Code(
+        "incomplete",
+        "a required check was collected and not run",
+        "mend what stopped the run before it; run without -x",
+    ),
     "check_not_called": Code("incomplete", "a required check was set up and never called", "run without --setup-plan"),
     "check_vanished": Code(
         "incomplete", "a required check was started and never reported", "read the worker's error in pytest's output"

@@ -20,7 +20,7 @@ from pytest_smartattend.errors import UsageError
 
 SHIPPED = Path(__file__).with_name("requirements.toml")
 CHECK_ID = re.compile(r"[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*(\[[^\[\]]+\])?")
-_TOP = {"version", "source", "not_yet", "groups"}
+_TOP = {"version", "only_shipped_checks", "not_yet", "groups"}
 _CHECK = {"id", "plain", "cells", "products", "without"}
 
 
@@ -31,14 +31,14 @@ class Requirements:
     Attributes:
         version: as an adopter pins it.
         digest: sha256 of the file's bytes, hexadecimal.
-        source: the package whose checks alone count for `groups`; empty where any check counts.
+        only_shipped_checks: whether nothing but the suites of this package may answer for the ids of `groups`.
         not_yet: groups of the specification that have no requirements in this version.
         groups: group → its required ids, in the order of the file.
     """
 
     version: str
     digest: str
-    source: str
+    only_shipped_checks: bool
     not_yet: tuple[str, ...]
     groups: Mapping[str, frozenset[str]]
 
@@ -84,14 +84,16 @@ class _Reader:
 
     def read(self, table: Mapping[str, Any], digest: str) -> Requirements:
         self._known(table, _TOP, "")
-        version, source = table.get("version"), table.get("source", "")
-        if not isinstance(version, str) or not version or not isinstance(source, str):
-            raise self._wrong("version", '`version` must be text, such as "0.1", and `source` a package\'s name')
+        version, only_shipped = table.get("version"), table.get("only_shipped_checks", False)
+        if not isinstance(version, str) or not version:
+            raise self._wrong("version", '`version` must be text, such as "0.1"')
+        if not isinstance(only_shipped, bool):
+            raise self._wrong("only_shipped_checks", "`only_shipped_checks` must be true or false")
         groups = table.get("groups")
         if not isinstance(groups, dict) or not groups:
             raise self._wrong("groups", "there is no [[groups.NAME]], so nothing would be required; add one")
         found = {name: self._group(name, checks) for name, checks in groups.items()}
-        return Requirements(version, digest, source, tuple(self._texts(table, "not_yet", "")), found)
+        return Requirements(version, digest, only_shipped, tuple(self._texts(table, "not_yet", "")), found)
 
     def _group(self, group: str, checks: object) -> frozenset[str]:
         if not isinstance(checks, list):

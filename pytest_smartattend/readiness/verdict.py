@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pytest_smartattend.readiness.outcomes import status_of
-from pytest_smartattend.readiness.reasons import CODES, OF_CHECK, WAIVED, Reason
+from pytest_smartattend.readiness.reasons import CODES, OF_CHECK, WAIVED, Reason, status_from
 from pytest_smartattend.readiness.requirements import Requirements, covers
 
 #: an objective over this share of its limit is at risk (SPEC 6)
@@ -119,8 +119,9 @@ def contradictions(document: Document, requirements: Requirements) -> Iterator[s
     """Where the document says of itself what its evidence does not: nobody but an editor writes that."""
     required = required_ids(requirements, document["scope"])
     finished = document["run"]["finished"] or document["run"]["started"]
-    reasons = [reason.entry() for reason in judge(document, requirements, finished)]
-    if document["status_reasons"] != reasons:
+    reasons = judge(document, requirements, finished)
+    entries = [reason.entry() for reason in reasons]
+    if (document["status"], document["status_reasons"]) != (status_from(reasons), entries):
         yield f"its status is {document['status']}, and its evidence gives other reasons for it"
     for check in all_checks(document):
         if check["status"] != status_of(check):

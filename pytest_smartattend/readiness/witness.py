@@ -44,6 +44,10 @@ class JournaledAttempt:
         """Whether its last line was written."""
         return bool(self.head)
 
+    def denied(self) -> str:
+        """The first expectation or invariant that did not hold; empty where all did."""
+        return next((str(record["data"]["name"]) for record in self.records if record["data"].get("held") is False), "")
+
 
 @dataclass
 class Witness:

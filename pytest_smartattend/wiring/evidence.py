@@ -20,10 +20,10 @@ from pytest_smartattend.errors import UsageError
 from pytest_smartattend.evidence.journal import Journal
 from pytest_smartattend.evidence.record import Evidence
 from pytest_smartattend.wiring import run as run_wiring
+from pytest_smartattend.wiring import suites
 
 #: name of the user property that carries count and hash; a plain text of JSON, which any reporter shows
 PROPERTY = "smartattend"
-SUITES = Path(__file__).resolve().parents[2] / "suites"
 _CHUNK = 30_000
 
 
@@ -106,23 +106,8 @@ def _entry(item: pytest.Item, recorder: _Recorder) -> dict[str, Any] | None:
     if check is None:
         return None
     group, name = check
-    shipped = item.path.resolve().is_relative_to(suites_folder())
+    shipped = suites.is_shipped(item.path)
     return {"test": item.nodeid, "id": name, "group": group, "shipped": shipped, "detects": marks.detected_by(item)}
-
-
-_SUITES: Path | None = None
-
-
-def suites_folder() -> Path:
-    """The folder of the shipped suites, which an editable installation keeps apart from the package."""
-    global _SUITES
-    if _SUITES is None:
-        from importlib.util import find_spec
-
-        spec = find_spec("pytest_smartattend.suites")
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        _SUITES = Path(places[0] if places else SUITES).resolve()
-    return _SUITES
 
 
 def _chunks(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -105,6 +105,7 @@ class Watcher:
         self._workers_lost: dict[str, str] = {}
         self._collection_errors: list[str] = []
         self._workers = 0
+        self._lost: Sequence[str] = ()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: WorkerController, ids: Sequence[str]) -> None:
@@ -169,7 +170,7 @@ class Watcher:
         )
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Never exit 0 with a test lost; and write the verdict, where one was asked for."""
         seen = self.seen()
         only_collected = bool(getattr(self._config.option, "collectonly", False))
@@ -179,8 +180,9 @@ class Watcher:
             self._lost = lost
         if self.clerk is not None:
             session.exitstatus = self.clerk.finish(seen, int(session.exitstatus), self._workers)
-
-    _lost: Sequence[str] = ()
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if exitstatus == INTERNAL_ERROR and terminal is not None:  # pytest leaves its summary out then
+            self.pytest_terminal_summary(terminal)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name what was lost, and tell the verdict."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from pytest_smartattend.readiness.integrity import Seen
 from pytest_smartattend.readiness.reasons import STATUSES
 from pytest_smartattend.wiring import evidence as evidence_wiring
 from pytest_smartattend.wiring import run as run_wiring
+from pytest_smartattend.wiring import suites
 
 
 class Clerk:
@@ -123,7 +123,7 @@ class Clerk:
 
 
 def _digest_of_suites() -> str:
-    folder: Path = evidence_wiring.suites_folder()
+    folder = suites.folder()
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
