@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pytest_smartattend.reference.api.bodies import read_json
+from pytest_smartattend.reference.api.endpoints import LEAST_ROLE
 from pytest_smartattend.reference.api.passwords import Passwords
 from pytest_smartattend.reference.api.problems import Problem, unauthenticated
 from pytest_smartattend.reference.api.tokens import Token, Tokens
@@ -20,30 +21,6 @@ from pytest_smartattend.reference.store.sessions import Store
 
 if TYPE_CHECKING:
     from pytest_smartattend.reference.api.platform import Platform
-
-#: endpoint → least role; None: anyone (SPEC 4)
-LEAST_ROLE: dict[str, Role | None] = {
-    "GET /health": None,
-    "POST /auth/login": None,
-    "GET /auth/me": Role.MEMBER,
-    "POST /incidents": Role.STAFF,
-    "GET /incidents": Role.STAFF,
-    "GET /incidents/{id}": Role.STAFF,
-    "GET /incidents/{id}/timeline": Role.STAFF,
-    "GET /incidents/{id}/escalations": Role.STAFF,
-    "GET /incidents/{id}/root-causes": Role.STAFF,
-    "GET /incidents/{id}/refusals": Role.STAFF,
-    "GET /incidents/{id}/sla": Role.STAFF,
-    "PATCH /incidents/{id}/severity": Role.ADMIN,
-    "POST /incidents/{id}/acknowledge": Role.ADMIN,
-    "POST /incidents/{id}/escalate": Role.ADMIN,
-    "POST /incidents/{id}/investigate": Role.ADMIN,
-    "POST /incidents/{id}/root-cause": Role.ADMIN,
-    "POST /incidents/{id}/mitigate": Role.ADMIN,
-    "POST /incidents/{id}/resolve": Role.ADMIN,
-    "POST /incidents/{id}/close": Role.ADMIN,
-    "POST /incidents/{id}/reopen": Role.ADMIN,
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from pytest_smartattend.reference.api.access import LEAST_ROLE
+from pytest_smartattend.reference.api.endpoints import LEAST_ROLE
 from pytest_smartattend.reference.api.problems import MEDIA_TYPE
 from pytest_smartattend.reference.domain.actors import Role
 from pytest_smartattend.reference.domain.incident import Level, Severity, Status
@@ -105,6 +105,8 @@ def document(app: FastAPI) -> dict[str, Any]:
                 least = LEAST_ROLE[f"{method.upper()} {path.removeprefix('/api')}"]
                 if least is not None:
                     operation["security"] = [{"bearer": []}]
+                if "HTTPValidationError" in str(operation["responses"].get("422")):  # FastAPI's own, for any parameter
+                    del operation["responses"]["422"]
                 operation["description"] = f"Least role: {least or 'anyone'}."
         app.openapi_schema = schema
     return app.openapi_schema

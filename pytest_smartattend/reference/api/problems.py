@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pytest_smartattend.reference.api.endpoints import methods_of
 from pytest_smartattend.reference.domain.problems import PROBLEMS
 from pytest_smartattend.reference.domain.refusals import Refusal
 from pytest_smartattend.reference.store.sessions import StoreUnreachable
@@ -92,24 +92,12 @@ def answer_http(request: Request, why: Exception) -> Response:
     """Starlette's own refusals: no such path, no such method."""
     assert isinstance(why, HTTPException)
     if why.status_code == 405:
-        allowed = ", ".join(sorted(methods_of(request)))
+        allowed = ", ".join(methods_of(request.url.path.removeprefix("/api"))) or "GET"
         detail = f"{request.method} is not offered here; use one of: {allowed}"
         return Problem("method_not_allowed", detail, headers={"Allow": allowed}).response()
     if why.status_code == 404:
         return Problem("not_found", "there is no such path; see /api/openapi.json").response()
     raise why
-
-
-def methods_of(request: Request) -> set[str]:
-    """The methods that the documented paths offer for this request's path."""
-    path = request.url.path.rstrip("/").split("/")
-    methods: set[str] = set()
-    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    for template, operations in paths.items():
-        parts = template.split("/")
-        if len(parts) == len(path) and all(a.startswith("{") or a == b for a, b in zip(parts, path, strict=True)):
-            methods.update(method.upper() for method in operations)
-    return methods or {"GET"}
 
 
 def _field(location: Sequence[int | str]) -> str:

@@ -76,7 +76,7 @@ class Tokens:
             payload = self.verify(text.strip())
             expired = self.expired(payload)
             claims = _claims(payload)
-        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, RecursionError):
+        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise unauthenticated("the token is malformed or not signed by this platform") from None
         if expired:
             raise unauthenticated("the token has expired")
@@ -93,7 +93,7 @@ class Tokens:
 
     def expired(self, payload: Mapping[str, Any]) -> bool:
         """Whether the token has ended on the platform's clock."""
-        return bool(self._clock.now() >= datetime.fromtimestamp(payload["exp"], UTC))
+        return bool(self._clock.now().timestamp() >= payload["exp"])
 
 
 def _claims(payload: Mapping[str, Any]) -> Claims:

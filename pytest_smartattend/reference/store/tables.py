@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ColumnElement, DateTime, Integer, MetaData, Table, Text, Uuid, false, true
+from sqlalchemy import BigInteger, Column, ColumnElement, DateTime, Integer, MetaData, Table, Text, Uuid, false, true
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pytest_smartattend.reference.domain.actors import Scope
@@ -95,7 +95,7 @@ def _appended(name: str, *columns: Column[str]) -> Table:
         name,
         INCIDENTS,
         Column("id", Uuid, primary_key=True),
-        Column("position", Integer, nullable=False),
+        Column("position", BigInteger, nullable=False),
         Column("incident_id", Uuid, nullable=False),
         Column("tenant_id", Uuid, nullable=False),
         _text("actor"),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -146,3 +152,64 @@ async def world(reference_database: Database) -> AsyncIterator[World]:
     made = World(reference_database, Settings(dsn, dsn, SECRET, token_ttl=timedelta(days=1)))
     yield made
     await made.close()
+
+
+#: generous: it only bounds how long a failure takes
+PATIENCE = 30.0
+
+
+class Served:
+    """A running platform."""
+
+    def __init__(self, database: Database, folder: Path, **environment: str) -> None:
+        self.ready = folder / "ready"
+        self.log = folder / "log"
+        dsn = database.dsn_as("smartattend_app")
+        given = {"DATABASE_URL": dsn, "TOKEN_SECRET": "s" * 32, "PORT": "0", "SMARTATTEND_READY_FILE": str(self.ready)}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pytest_smartattend.reference.serve"],
+                env={"PATH": os.environ["PATH"], **given, **environment},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    @property
+    def url(self) -> str:
+        self.until(lambda: self.ready.exists() and self.ready.read_text().endswith("\n"))
+        told = json.loads(self.ready.read_text())
+        assert told["pid"] == self.process.pid
+        return f"http://{told['host']}:{told['port']}/api"
+
+    def workers(self) -> list[int]:
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in task.read_text().split()]
+
+    def until(self, seen: Callable[[], object]) -> None:
+        """Wait for what is to be seen."""
+        deadline = time.monotonic() + PATIENCE
+        while not seen():
+            assert time.monotonic() < deadline, self.log.read_text()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=0.02)
+
+
+@pytest.fixture(scope="session")
+def serving() -> type[Served]:
+    return Served
+
+
+@pytest.fixture
+def served(reference_database: Database, tmp_path: Path) -> Iterator[Served]:
+    with Served(reference_database, tmp_path, WORKERS="2") as running:
+        yield running

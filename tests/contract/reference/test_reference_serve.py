@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from pytest_smartattend.postgres.server import Database
 
+if TYPE_CHECKING:
+    from tests.contract.reference.conftest import Served
+
 #: generous: it only bounds how long a failure takes
 PATIENCE = 30.0
-
-
-class Served:
-    """A running platform."""
-
-    def __init__(self, database: Database, folder: Path, **environment: str) -> None:
-        self.ready = folder / "ready"
-        self.log = folder / "log"
-        dsn = database.dsn_as("smartattend_app")
-        given = {"DATABASE_URL": dsn, "TOKEN_SECRET": "s" * 32, "PORT": "0", "SMARTATTEND_READY_FILE": str(self.ready)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "pytest_smartattend.reference.serve"],
-                env={"PATH": os.environ["PATH"], **given, **environment},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-            )
-
-    def __enter__(self) -> Served:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-
-    @property
-    def url(self) -> str:
-        until(lambda: self.ready.exists() and self.ready.read_text().endswith("\n"), self)
-        told = json.loads(self.ready.read_text())
-        assert told["pid"] == self.process.pid
-        return f"http://{told['host']}:{told['port']}/api"
-
-    def workers(self) -> list[int]:
-        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in task.read_text().split()]
-
-
-def until(seen: Callable[[], object], served: Served) -> None:
-    """Wait for what is to be seen."""
-    deadline = time.monotonic() + PATIENCE
-    while not seen():
-        assert time.monotonic() < deadline, served.log.read_text()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            served.process.wait(timeout=0.02)
 
 
 def is_alive(pid: int) -> bool:
@@ -74,12 +26,6 @@ def is_alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
-
-
-@pytest.fixture
-def served(reference_database: Database, tmp_path: Path) -> Iterator[Served]:
-    with Served(reference_database, tmp_path, WORKERS="2") as running:
-        yield running
 
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -92,17 +38,17 @@ def test_it_says_once_where_it_answers_and_answers_there(served: Served) -> None
         "status": "ok",
         "parts": {"database": "ok", "incidents_database": "ok"},
     }
-    until(lambda: len(served.workers()) == 2, served)
+    served.until(lambda: len(served.workers()) == 2)
     assert served.ready.read_text().count("\n") == 1
 
 
 @needs_proc
 def test_a_worker_that_dies_is_replaced_and_the_platform_goes_on(served: Served) -> None:
     url = served.url
-    until(lambda: len(served.workers()) == 2, served)
+    served.until(lambda: len(served.workers()) == 2)
     first, second = served.workers()
     os.kill(first, signal.SIGKILL)
-    until(lambda: len(set(served.workers()) - {first}) == 2, served)
+    served.until(lambda: len(set(served.workers()) - {first}) == 2)
     assert second in served.workers()
     assert httpx.get(f"{url}/health").status_code == 200
     assert served.ready.read_text().count("\n") == 1
@@ -111,10 +57,10 @@ def test_a_worker_that_dies_is_replaced_and_the_platform_goes_on(served: Served)
 @needs_proc
 def test_no_worker_survives_a_master_that_was_killed(served: Served) -> None:
     assert served.url
-    until(lambda: len(served.workers()) == 2, served)
+    served.until(lambda: len(served.workers()) == 2)
     workers = served.workers()
     served.process.kill()
-    until(lambda: not any(map(is_alive, workers)), served)
+    served.until(lambda: not any(map(is_alive, workers)))
 
 
 def test_a_request_under_way_is_finished_before_it_stops(served: Served) -> None:
@@ -129,7 +75,7 @@ def test_a_request_under_way_is_finished_before_it_stops(served: Served) -> None
         connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
         assert connection.recv(1024).startswith(b"HTTP/1.1 100")
         served.process.terminate()
-        until(lambda: refuses(url.host, url.port), served)
+        served.until(lambda: refuses(url.host, url.port))
         connection.sendall(body)
         assert connection.recv(1024).startswith(b"HTTP/1.1 401")
     assert served.process.wait(PATIENCE) == 0
@@ -143,8 +89,10 @@ def refuses(host: str, port: int | None) -> bool:
     return False
 
 
-def test_the_end_of_its_standard_input_is_its_end_when_asked_for(reference_database: Database, tmp_path: Path) -> None:
-    with Served(reference_database, tmp_path, STOP_WITH_STDIN="1", WORKERS="1") as running:
+def test_the_end_of_its_standard_input_is_its_end_when_asked_for(
+    reference_database: Database, tmp_path: Path, serving: type[Served]
+) -> None:
+    with serving(reference_database, tmp_path, STOP_WITH_STDIN="1", WORKERS="1") as running:
         assert running.url
         assert running.process.stdin is not None
         running.process.stdin.close()
@@ -163,9 +111,9 @@ def test_the_end_of_its_standard_input_is_its_end_when_asked_for(reference_datab
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(
-    reference_database: Database, tmp_path: Path, variable: str, value: str, said: str
+    reference_database: Database, tmp_path: Path, serving: type[Served], variable: str, value: str, said: str
 ) -> None:
-    with Served(reference_database, tmp_path, **{variable: value}) as running:
+    with serving(reference_database, tmp_path, **{variable: value}) as running:
         assert running.process.wait(PATIENCE) == 1
     log = running.log.read_text()
     assert said in log

@@ -1,0 +1,45 @@
+"""Every endpoint below ``/api`` and who may call it (SPEC 4)."""
+
+from __future__ import annotations
+
+from pytest_smartattend.reference.domain.actors import Role
+
+#: endpoint → least role; None: anyone (SPEC 4)
+LEAST_ROLE: dict[str, Role | None] = {
+    "GET /health": None,
+    "POST /auth/login": None,
+    "GET /auth/me": Role.MEMBER,
+    "POST /incidents": Role.STAFF,
+    "GET /incidents": Role.STAFF,
+    "GET /incidents/{id}": Role.STAFF,
+    "GET /incidents/{id}/timeline": Role.STAFF,
+    "GET /incidents/{id}/escalations": Role.STAFF,
+    "GET /incidents/{id}/root-causes": Role.STAFF,
+    "GET /incidents/{id}/refusals": Role.STAFF,
+    "GET /incidents/{id}/sla": Role.STAFF,
+    "PATCH /incidents/{id}/severity": Role.ADMIN,
+    "POST /incidents/{id}/acknowledge": Role.ADMIN,
+    "POST /incidents/{id}/escalate": Role.ADMIN,
+    "POST /incidents/{id}/investigate": Role.ADMIN,
+    "POST /incidents/{id}/root-cause": Role.ADMIN,
+    "POST /incidents/{id}/mitigate": Role.ADMIN,
+    "POST /incidents/{id}/resolve": Role.ADMIN,
+    "POST /incidents/{id}/close": Role.ADMIN,
+    "POST /incidents/{id}/reopen": Role.ADMIN,
+}
+
+
+def methods_of(path: str) -> list[str]:
+    """The methods that are offered for a path below ``/api``; none if there is no such path."""
+    parts = path.split("/")
+    return sorted(
+        method
+        for method, _, template in (endpoint.partition(" ") for endpoint in LEAST_ROLE)
+        if _fits(template.split("/"), parts)
+    )
+
+
+def _fits(template: list[str], parts: list[str]) -> bool:
+    return len(template) == len(parts) and all(
+        expected in {part, "{id}"} for expected, part in zip(template, parts, strict=True)
+    )
