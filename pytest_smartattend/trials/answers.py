@@ -39,7 +39,7 @@ class Raw(NamedTuple):
     def json(self) -> Any:  # noqa: ANN401
         """The decoded body; None where it is not JSON."""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body.decode())
         except ValueError:
             return None
 

@@ -7,7 +7,8 @@ last byte goes out on every connection. A platform that reads the body before it
 its decision.
 
 A platform or a proxy in front of it may never send a ``100 Continue``, or may have fewer workers than there are
-requests. Then the release comes after `SETTLE`, and fewer are confirmed as inside than there were requests.
+requests. Then the release comes when no handler has said so for `SETTLE`, and fewer are confirmed as inside than there
+were requests.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pytest_smartattend.trials.wire import Wire, all_closed, outcome_of_reply
 
 T = TypeVar("T")
 
-#: seconds that a release waits for a handler that does not say that it is waiting
+#: seconds that a release waits for another handler to say that it is waiting
 SETTLE: Final = 1.0
 #: descriptors that a process needs besides its connections
 _SPARE: Final = 64
@@ -78,7 +79,10 @@ async def release(wires: Sequence[Wire], requests: Sequence[bytes]) -> int:
     if not any(opened):
         raise TargetFailed("the platform refuses every connection. Start it, or look into its log for why it ended.")
     entered = [wire.hold(request) for wire, request in zip(wires, requests, strict=True)]
-    await asyncio.wait(entered, timeout=SETTLE)
+    waiting, before = set(entered), len(entered) + 1
+    while waiting and len(waiting) < before:
+        before = len(waiting)
+        _, waiting = await asyncio.wait(waiting, timeout=SETTLE)
     inside = sum(wire.inside for wire in wires)
     for wire, request in zip(wires, requests, strict=True):
         wire.release(request)

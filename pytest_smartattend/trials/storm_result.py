@@ -23,6 +23,7 @@ class StormResult:
         latency: of each operation with its retries, from when it was due (``open``), let go (``last_byte``) or begun.
         late: ``open`` only: how long after it was due each request was begun; the loop's timer adds up to 1 ms.
         replies: status → how many attempts it answered; ``lost`` and ``unsent`` for those without an answer.
+        answered: attempts to which an answer came, whatever it was.
         dropped: ``open`` only: requests that found no free worker in time, and were never sent.
         inside: ``last_byte`` only: how many requests the platform confirmed to be inside it when they were let go.
         seconds: from the first connection to the last answer.
@@ -33,23 +34,20 @@ class StormResult:
     latency: Histogram = field(default_factory=Histogram)
     late: Histogram = field(default_factory=Histogram)
     replies: Counter[str] = field(default_factory=Counter)
+    answered: int = 0
     dropped: int = 0
     inside: int | None = None
     seconds: float = 0.0
 
     def count(self, reply: Reply) -> None:
         """Count one attempt."""
+        self.answered += reply.raw is not None
         self.replies[reply.fate if reply.raw is None else str(reply.raw.status)] += 1
 
     @property
     def attempts(self) -> int:
         """Requests that were sent or tried to be, retries included."""
         return self.replies.total()
-
-    @property
-    def answered(self) -> int:
-        """Attempts to which an answer came, whatever it was."""
-        return self.attempts - self.replies["lost"] - self.replies["unsent"]
 
     def describe(self) -> str:
         """The storm in one line, for reports."""
