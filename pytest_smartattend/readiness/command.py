@@ -74,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         answer = ask(reports / folder.DOCUMENT, replace(question, target=None, run=child))
     for line in told(answer):
         print(line)
-    if answer.document is None:
+    if answer.document is None or answer.document["run"]["pid"] != child:
+        folder.set_aside(reports)
         print(f"  pytest ended with exit status {status} and left no document; its output above says why")
         return STATUSES["incomplete"]
     if status and not answer.exit_code:

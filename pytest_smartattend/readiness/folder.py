@@ -15,6 +15,8 @@ from pytest_smartattend.readiness import page, reading, sealing
 DOCUMENT = "readiness.json"
 PAGE = "readiness.html"
 PROOF = "proof.json"
+#: a document that a later run, which wrote none, has put aside
+PREVIOUS = "previous.json"
 #: the order of keys in the file: what decides comes first
 _ORDER = (
     "schema_version", "status", "status_reasons", "target", "subject", "scope", "run", "integrity", "groups",
@@ -71,13 +73,22 @@ def _replace(path: Path, content: str) -> None:
         ) from None
 
 
+def set_aside(folder: Path) -> None:
+    """Take an older run's document out of the place where a gate would look for this run's."""
+    with contextlib.suppress(OSError):
+        (folder / DOCUMENT).replace(folder / PREVIOUS)
+    with contextlib.suppress(OSError):
+        (folder / PAGE).unlink(missing_ok=True)
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     """The history for the next document: the present document's, and the present document itself.
 
     One that is broken or was changed by hand has no say.
     """
+    path = folder / DOCUMENT
     try:
-        document = reading.read(folder / DOCUMENT)
+        document = reading.read(path if path.exists() else folder / PREVIOUS)
     except EvidenceError:
         return []
     if sealing.faults(document, signing_key(), must_be_signed=False):

@@ -111,7 +111,8 @@ def test_an_attempt_that_a_plugin_hid_is_found_in_the_journal(project: Project, 
 
 
 def _tell_the_controller(project: Project, line: str) -> None:
-    hook = f"import pytest\n\n@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_logreport(report):\n    {line}\n"
+    hook = "import pytest\n\n@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_runtest_logreport(report):\n"
+    hook += f"    {line}\n    return (yield)\n"
     project.file("conftest.py", hook)
 
 

@@ -1,0 +1,133 @@
+"""What a stranger's project says about its own tests changes neither which shipped checks are collected nor what
+evidence they leave."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Judged, Project
+
+CONFIGURATIONS = {
+    "python_files": "python_files = check_*.py",
+    "python_functions": "python_functions = check_*",
+    "python_classes": "python_classes = Check",
+    "filterwarnings": "filterwarnings = error",
+    "asyncio_mode": "asyncio_mode = auto",
+    "testpaths": "testpaths = nowhere",
+    "strict": "strict = true",
+    "xfail_strict": "xfail_strict = true",
+}
+
+
+def _collected(project: Project, configuration: str) -> list[str]:
+    base = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+    project.pytester.makeini(base + configuration + "\n")
+    result = project.pytester.runpytest_subprocess(
+        "--pyargs",
+        "pytest_smartattend.suites",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:schemathesis",
+        "-p",
+        "no:hypothesispytest",
+    )
+    return sorted(line.rpartition("/")[2] for line in result.outlines if "::" in line)
+
+
+def test_the_shipped_checks_are_collected_alike_under_any_configuration(project: Project) -> None:
+    plain = _collected(project, "")
+    assert len(plain) > 50
+    for name, configuration in CONFIGURATIONS.items():
+        assert _collected(project, configuration) == plain, name
+
+
+@pytest.mark.parametrize(
+    "configuration", [CONFIGURATIONS[name] for name in ("filterwarnings", "asyncio_mode", "strict")]
+)
+def test_a_users_configuration_does_not_change_the_verdict(project: Project, configuration: str) -> None:
+    project.pytester.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\n{configuration}\n")
+    assert project.run().status == "ready"
+
+
+def test_a_users_fixture_of_the_same_name_does_not_reach_a_check_that_uses_the_private_one(project: Project) -> None:
+    project.file("conftest.py", "import pytest\n\n@pytest.fixture\ndef evidence():\n    raise RuntimeError('mine')\n")
+    checks = (project.pytester.path / "test_checks.py").read_text("utf-8")
+    private = checks.replace("(evidence", "(_smartattend_evidence").replace("evidence.", "_smartattend_evidence.")
+    project.file("test_checks.py", private)
+    assert project.run().status == "ready"
+
+
+def test_a_users_fixture_that_pretends_to_record_leaves_no_evidence(project: Project) -> None:
+    pretender = "from unittest.mock import Mock\nimport pytest\n\n@pytest.fixture\ndef evidence():\n    return Mock()\n"
+    project.file("conftest.py", pretender)
+    judged = project.run()
+    assert (judged.exit_status, judged.codes) == (0, ["no_evidence"])
+
+
+def test_a_users_autouse_fixture_may_record_and_does_no_harm(project: Project) -> None:
+    autouse = "import pytest\n\n@pytest.fixture(autouse=True)\ndef mine(evidence):\n    evidence.note('before')\n    yield\n    evidence.note('after')\n"
+    project.file("conftest.py", autouse)
+    judged = project.run()
+    assert judged.status == "ready"
+    assert judged.check("scenarios/first")["notes"] == ["before", "after"]
+
+
+def test_a_users_autouse_fixture_that_breaks_is_an_error_of_the_check(project: Project) -> None:
+    project.file(
+        "conftest.py", "import pytest\n\n@pytest.fixture(autouse=True)\ndef mine():\n    yield\n    assert False\n"
+    )
+    judged = project.run()
+    assert (judged.status, judged.codes) == ("not_ready", ["check_error"])
+
+
+def test_frozen_time_in_a_users_test_does_not_move_the_evidence(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        "import freezegun, pytest\n\n@pytest.fixture(autouse=True)\ndef frozen():\n    with freezegun.freeze_time('1999-01-01'):\n        yield\n",
+    )
+    judged = project.run()
+    assert judged.status == "ready"
+    assert judged.document["run"]["finished"] > judged.document["run"]["started"] > "2020"
+
+
+def test_the_command_runs_the_same_checks_whatever_the_project_says(project: Project) -> None:
+    """`smartattend readiness` with a stand-in for the suites, under addopts that would leave most of them out."""
+    project.file("shipped/__init__.py", "")
+    (project.pytester.path / "test_checks.py").rename(project.pytester.path / "shipped" / "test_checks.py")
+    project.pytester.makeini(
+        "[pytest]\naddopts = -k second --maxfail=1 -p no:xdist\npython_files = check_*.py\npython_functions = check_*\n"
+        "filterwarnings = error\nasyncio_mode = auto\nusefixtures = absent\nstrict = true\n"
+    )
+    exit_status, output = _readiness(project)
+    assert exit_status == 0, output
+    assert "READY for scenarios" in output
+
+
+def test_the_command_gates_what_it_wrote_and_puts_an_older_verdict_aside(project: Project, honest: Judged) -> None:
+    assert honest.status == "ready"
+    exit_status, output = _readiness(project, "--", "--no-such-option")
+    assert exit_status == 30
+    assert "ended with exit status 4" in output
+    assert sorted(path.name for path in project.reports.iterdir()) == ["previous.json"]
+
+
+def _readiness(project: Project, *arguments: str) -> tuple[int, str]:
+    result = project.pytester.run(
+        sys.executable,
+        "-m",
+        "pytest_smartattend.cli",
+        "readiness",
+        "--target=reference",
+        "--suites=shipped",
+        f"--requirements={project.requirements}",
+        f"--report={project.reports}",
+        "--workers=2",
+        *arguments,
+        timeout=120,
+    )
+    return int(result.ret), result.stdout.str() + result.stderr.str()
