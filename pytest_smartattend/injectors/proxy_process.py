@@ -22,11 +22,11 @@ def main(order: str) -> None:
             `socket` takes them.
     """
     import resource
-    import selectors
     import socket
 
     from pytest_smartattend.injectors.wire.control import Control
     from pytest_smartattend.injectors.wire.loop import Loop
+    from pytest_smartattend.injectors.wire.poller import READ
     from pytest_smartattend.injectors.wire.proxy import Proxy
 
     told = json.loads(order)
@@ -37,7 +37,7 @@ def main(order: str) -> None:
     if sys.platform == "linux":
         # a child that the owner forked may hold its end of the control socket open; this sees the owner itself end
         try:
-            loop.watch(os.pidfd_open(told["owner_pid"]), selectors.EVENT_READ, loop.stop)
+            loop.watch(os.pidfd_open(told["owner_pid"]), READ, loop.stop)
         except ProcessLookupError:
             return
     control_socket = socket.socket(fileno=told["control_fd"])

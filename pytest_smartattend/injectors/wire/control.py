@@ -7,13 +7,13 @@ goes away, however it ends, the loop stops.
 from __future__ import annotations
 
 import json
-import selectors
 import socket
 from typing import Any
 
 from pytest_smartattend.engine import faults
 from pytest_smartattend.errors import UsageError
 from pytest_smartattend.injectors.wire.loop import Loop
+from pytest_smartattend.injectors.wire.poller import READ
 from pytest_smartattend.injectors.wire.proxy import Proxy
 
 
@@ -25,7 +25,7 @@ class Control:
         self._proxy = proxy
         self._sock = sock
         self._received = b""
-        loop.watch(sock, selectors.EVENT_READ, self._read)
+        loop.watch(sock.fileno(), READ, self._read)
 
     def send(self, answer: dict[str, Any]) -> None:
         """Send one line. The owner waits for it, so it does not block for long."""

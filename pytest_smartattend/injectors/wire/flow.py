@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 import struct
 from collections import deque
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_smartattend.injectors.wire.loop import Callback, Loop
 from pytest_smartattend.injectors.wire.pieces import Mark, Piece, Stage, Taker
+from pytest_smartattend.injectors.wire.poller import READ, WRITE
 
 if TYPE_CHECKING:
     from pytest_smartattend.injectors.wire.connection import Connection
@@ -51,7 +51,7 @@ class Endpoint:
         if self.closed:
             return
         self.closed = True
-        self._loop.forget(self.sock)
+        self._loop.forget(self.sock.fileno())
         if reset and self.sock.family != socket.AF_UNIX:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self.sock.close()
@@ -61,13 +61,13 @@ class Endpoint:
             return
         # nothing is watched with no callback: an error would be reported again and again, to no one
         if self._reading and self._writing:
-            self._loop.watch(self.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, self._either)
+            self._loop.watch(self.sock.fileno(), READ | WRITE, self._either)
         elif self._reading:
-            self._loop.watch(self.sock, selectors.EVENT_READ, self._reading)
+            self._loop.watch(self.sock.fileno(), READ, self._reading)
         elif self._writing:
-            self._loop.watch(self.sock, selectors.EVENT_WRITE, self._writing)
+            self._loop.watch(self.sock.fileno(), WRITE, self._writing)
         else:
-            self._loop.forget(self.sock)
+            self._loop.forget(self.sock.fileno())
 
     def _either(self) -> None:
         if self._writing:

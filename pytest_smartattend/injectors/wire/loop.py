@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import select
-import selectors
-import socket
 from collections.abc import Callable
 from time import monotonic
+
+from pytest_smartattend.injectors.wire.poller import Poller, best
 
 Callback = Callable[[], None]
 
@@ -32,25 +32,23 @@ class Timer:
 class Loop:
     """Calls back when sockets are ready or timers due, until `stop`. An error in a callback ends the process."""
 
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+    def __init__(self, poller: Poller | None = None) -> None:
+        self._poller = poller or best()
+        self._callbacks: dict[int, Callback] = {}
+        self._forgotten: set[int] = set()
         self._timers: list[Timer] = []
         self._running = False
 
-    def watch(self, sock: socket.socket | int, events: int, callback: Callback) -> None:
-        """Call `callback` when `sock`, or another descriptor, is ready for `events` of `selectors`.
+    def watch(self, descriptor: int, events: int, callback: Callback) -> None:
+        """Call `callback` when `descriptor` is ready for `events` of `poller`; replaces what was watched on it."""
+        self._poller.watch(descriptor, events)
+        self._callbacks[descriptor] = callback
 
-        Replaces what was watched on it.
-        """
-        if sock in self._selector.get_map():
-            self._selector.modify(sock, events, callback)
-        else:
-            self._selector.register(sock, events, callback)
-
-    def forget(self, sock: socket.socket) -> None:
-        """Stop watching `sock`, if it was watched."""
-        if sock in self._selector.get_map():
-            self._selector.unregister(sock)
+    def forget(self, descriptor: int) -> None:
+        """Stop watching `descriptor`, if it was watched. To be said before it is closed."""
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._poller.forget(descriptor)
+            self._forgotten.add(descriptor)
 
     def call_at(self, due: float, callback: Callback) -> Timer:
         """Call `callback` at `due` seconds of `monotonic`."""
@@ -64,18 +62,22 @@ class Loop:
 
     def run(self) -> None:
         """Go round until `stop`."""
-        wait = self._selector.select
+        wait, callbacks, forgotten = self._poller.wait, self._callbacks, self._forgotten
         self._running = True
         while self._running:
-            for key, _ in wait(self._until_next_timer() if self._timers else None):
-                key.data()
+            for descriptor, _ in wait(self._until_next_timer() if self._timers else None):
+                # what was forgotten in this round may be closed, and its number another's; if not, it is reported again
+                if descriptor not in forgotten:
+                    callbacks[descriptor]()
+            if forgotten:
+                forgotten.clear()
             if self._timers:
                 self._call_due()
 
     def _until_next_timer(self) -> float:
         """Wait for the next timer or an event; returns the timeout that the selector has still to wait, none.
 
-        epoll's timeout is a whole number of milliseconds, rounded up. `select` on the selector itself is exact to some
+        epoll's timeout is a whole number of milliseconds, rounded up. `select` on the poller itself is exact to some
         ten microseconds.
         """
         timers = self._timers
@@ -83,7 +85,7 @@ class Loop:
             heapq.heappop(timers)
         remaining = timers[0].due - monotonic() if timers else 0.0
         if remaining > 0:
-            select.select([self._selector], [], [], remaining)
+            select.select([self._poller.fileno()], [], [], remaining)
         return 0
 
     def _call_due(self) -> None:

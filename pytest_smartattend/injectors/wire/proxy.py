@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import socket
 import sys
 from time import monotonic
@@ -16,6 +15,7 @@ from pytest_smartattend.injectors.wire.connection import Connection
 from pytest_smartattend.injectors.wire.flow import Endpoint
 from pytest_smartattend.injectors.wire.grip import ActiveFault
 from pytest_smartattend.injectors.wire.loop import Loop
+from pytest_smartattend.injectors.wire.poller import READ
 
 LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 4096
@@ -122,12 +122,12 @@ class Proxy:
         listener = self._bind(self.port)
         listener.settimeout(0)
         listener.listen(_BACKLOG)
-        self.loop.watch(listener, selectors.EVENT_READ, self._accept)
+        self.loop.watch(listener.fileno(), READ, self._accept)
         self._listener = listener
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
-            self.loop.forget(self._listener)
+            self.loop.forget(self._listener.fileno())
             self._listener.close()
             self._listener = None
 
