@@ -47,6 +47,6 @@ def pytest_configure_node(node: WorkerController) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the run's folders, after every wiring module has stopped what it had started."""
-    run = run_wiring.of(config)
-    if run.is_controller:
+    run = run_wiring.begun(config)
+    if run is not None and run.is_controller:
         run.release()

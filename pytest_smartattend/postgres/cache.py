@@ -89,7 +89,8 @@ class ClusterCache:
         """Forget `key`: its cluster is damaged."""
         shutil.rmtree(self.ready / key, ignore_errors=True)
         if archive := self.archive(key):
-            archive.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                archive.unlink()
 
     @contextlib.contextmanager
     def building(self, key: str) -> Iterator[None]:
@@ -123,7 +124,8 @@ class ClusterCache:
             making.rename(archive)
             self._prune()
         except (OSError, subprocess.SubprocessError):
-            making.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                making.unlink()
 
     def _prune(self) -> None:
         assert self.folder is not None

@@ -137,30 +137,42 @@ def _bring_up(
     Returns:
         how the cluster came about, and the server's process id.
     """
-    for _ in range(2):  # a ready copy, then an archive; what does not start is forgotten
-        origin = clusters.claim(key, made.data)
-        if origin is None:
-            break
+    if found := _started_from_cache(made, clusters, key):
+        return found
+    with clusters.building(key):
+        if found := _started_from_cache(made, clusters, key):  # another run built it meanwhile
+            return found
+        pid = _started_plain(made, clusters, plain)
+        if schema is not None:
+            pid = _with_schema(made, clusters, key, schema, running, pid)
+        return "new", pid
+
+
+def _started_from_cache(made: Cluster, clusters: cache.ClusterCache, key: str) -> tuple[str, int] | None:
+    """What the cache has: a ready copy, else an archive. What does not start is forgotten."""
+    while origin := clusters.claim(key, made.data):
         try:
             return origin, made.start()
         except ServerFailed:
-            clusters.discard(key)
             shutil.rmtree(made.data, ignore_errors=True)
-    with clusters.building(key):
-        if clusters.claim(key, made.data) is None:  # another run may have built it meanwhile
-            _build(made, clusters, plain, key, schema, running)
-        return "new", made.start()
+            if origin == "archive":
+                clusters.discard(key)
+                break  # a cache that cannot be written to would offer it for ever
+    return None
 
 
-def _build(
-    made: Cluster, clusters: cache.ClusterCache, plain: str, key: str, schema: Schema | None, running: server.Running
-) -> None:
-    if clusters.claim(plain, made.data) is None:
-        made.initdb()
-        clusters.publish(plain, made.data)
-    if key == plain or schema is None:
-        return
-    pid = made.start()
+def _started_plain(made: Cluster, clusters: cache.ClusterCache, plain: str) -> int:
+    if found := _started_from_cache(made, clusters, plain):
+        return found[1]
+    made.initdb()
+    clusters.publish(plain, made.data)
+    return made.start()
+
+
+def _with_schema(
+    made: Cluster, clusters: cache.ClusterCache, key: str, schema: Schema, running: server.Running, pid: int
+) -> int:
+    """Add the template to the running new cluster, and keep the cluster with it for later runs."""
     try:
         with server.connect(running) as admin:
             templates.make(admin, running.dsn, schema, running.template)
@@ -170,6 +182,7 @@ def _build(
         raise
     made.stop(pid, cleanly=True)
     clusters.publish(key, made.data)
+    return made.start()
 
 
 def _looked_at(running: server.Running, wanted: Wanted) -> server.Running:
@@ -179,12 +192,12 @@ def _looked_at(running: server.Running, wanted: Wanted) -> server.Running:
         ServerFailed: it is not what was asked for, or a throwaway server came up with durability on.
     """
     with server.connect(running) as connection:
-        rows = connection.execute(
-            "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(_WATCHED)]
-        ).fetchall()
-        settings: dict[str, str] = dict(rows)
+        # Not from the view pg_settings, which takes as long as half the start. Older servers lack some of the names.
+        asked = ", ".join(f"current_setting('{name}', true)" for name in _WATCHED)
+        values = connection.execute(f"SELECT {asked}").fetchone()
+        settings = {name: str(value) for name, value in zip(_WATCHED, values or (), strict=True)}
         number = connection.info.server_version
-        row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        superuser = connection.info.parameter_status("is_superuser") == "on"
         offered = connection.execute("SELECT name FROM pg_available_extensions").fetchall() if wanted.extensions else []
     version = f"{number // 10000}.{number % 10000}"
     missing = sorted(set(wanted.extensions) - {name for (name,) in offered})
@@ -198,4 +211,4 @@ def _looked_at(running: server.Running, wanted: Wanted) -> server.Running:
         raise ServerFailed(
             f"The throwaway server {running.where} came up with fsync on. This is a defect of ours: report it."
         )
-    return replace(running, version=version, superuser=bool(row and row[0]), settings=settings)
+    return replace(running, version=version, superuser=superuser, settings=settings)

@@ -16,6 +16,7 @@ from pytest_smartattend import marks
 from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.options import Settings
 from pytest_smartattend.wiring import run as run_wiring
+from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
     from pytest_smartattend.postgres.choosing import Wanted
@@ -60,6 +61,7 @@ def _smartattend_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
         run.claim_folders()
     server = Server(wanted(run.settings), run_id=run.run_id, worker=run.worker, folders=folders(run))
     yield server
+    about(request.config, "postgres", server.describe())
     for problem in server.close():
         warnings.warn(pytest.PytestWarning(problem), stacklevel=1)
 

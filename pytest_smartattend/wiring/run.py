@@ -87,3 +87,8 @@ def of(config: pytest.Config) -> Run:
     """The run that `config` belongs to."""
     run: Run = config.stash[_key()]
     return run
+
+
+def begun(config: pytest.Config) -> Run | None:
+    """The run that `config` belongs to; None where another plugin refused to start before us."""
+    return config.stash.get(_key(), None)
