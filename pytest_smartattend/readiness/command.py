@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         child, status = _run_pytest(arguments, reports)
         # Only what this very process wrote counts: an older document is of another process, or older than it.
         answer = ask(reports / folder.DOCUMENT, replace(question, target=None, run=child))
-    for line in told(answer):
+    words = list(told(answer))
+    for line in words if answer.exit_code else words[:1]:
         print(line)
     if answer.document is None or answer.document["run"]["pid"] != child:
         folder.set_aside(reports)

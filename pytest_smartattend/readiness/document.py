@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -81,7 +82,7 @@ def build(facts: Facts, seen: Seen, journals: Sequence[ReadJournal]) -> dict[str
         "history": [dict(entry) for entry in facts.history][-HISTORY:],
     }
     required = required_ids(facts.requirements, document["scope"])
-    tests = _tests_of(fates, witness, required)
+    tests = _tests_of(fates, witness, _in_order(required, facts.requirements))
     document["groups"] = _groups(tests, witness, required, facts.requirements)
     document["objectives"] = [one for name, own in tests.items() for one in portrait.objectives(name, own)]
     document["faults"] = [one for name, own in tests.items() for one in portrait.faults(name, own)]
@@ -142,9 +143,15 @@ def _with_impostors(fates: dict[str, Fate], witness: Witness, requirements: Requ
     return found
 
 
-def _tests_of(fates: Mapping[str, Fate], witness: Witness, required: frozenset[str]) -> dict[str, list[Fate]]:
+def _in_order(required: frozenset[str], requirements: Requirements) -> list[str]:
+    """The required ids as the requirements list them, then the adopter's own."""
+    listed = [name for names in requirements.groups.values() for name in names if name in required]
+    return [*listed, *sorted(required.difference(listed))]
+
+
+def _tests_of(fates: Mapping[str, Fate], witness: Witness, required: Sequence[str]) -> dict[str, list[Fate]]:
     """Id → the fates of its tests: everything required, every marked test, and unmarked ones that left evidence."""
-    found: dict[str, list[Fate]] = {name: [] for name in sorted(required)}
+    found: dict[str, list[Fate]] = {name: [] for name in required}
     for test, fate in fates.items():
         check = witness.checks.get(test)
         if check is not None:
@@ -232,13 +239,13 @@ def _scope(facts: Facts) -> dict[str, Any]:
 
 def _versions(facts: Facts, witness: Witness) -> dict[str, Any]:
     postgres = witness.about.get("postgres")
-    major = postgres.get("major") if isinstance(postgres, dict) else None
+    major = re.match(r"\d+", str(postgres.get("version", ""))) if isinstance(postgres, dict) else None
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{name: _version(name) for name in ("pytest", "pytest-xdist", "pytest-smartattend")},
         "postgres": postgres,
-        "postgres_major": major if isinstance(major, int) else None,
+        "postgres_major": int(major[0]) if major else None,
         "requirements": facts.requirements.version,
         "suites": facts.suites,
     }

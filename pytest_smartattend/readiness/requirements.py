@@ -40,7 +40,7 @@ class Requirements:
     digest: str
     only_shipped_checks: bool
     not_yet: tuple[str, ...]
-    groups: Mapping[str, frozenset[str]]
+    groups: Mapping[str, tuple[str, ...]]
 
     def expand(self) -> frozenset[str]:
         """Every required id."""
@@ -95,16 +95,16 @@ class _Reader:
         found = {name: self._group(name, checks) for name, checks in groups.items()}
         return Requirements(version, digest, only_shipped, tuple(self._texts(table, "not_yet", "")), found)
 
-    def _group(self, group: str, checks: object) -> frozenset[str]:
+    def _group(self, group: str, checks: object) -> tuple[str, ...]:
         if not isinstance(checks, list):
             raise self._wrong(f"groups.{group}", f"write [[groups.{group}]] with two brackets, once per check")
-        ids: set[str] = set()
+        ids: dict[str, None] = {}
         for check in checks:
             for one in self._check(group, check):
                 if one in ids:
                     raise self._wrong(one.partition("[")[0], f"{one} is required twice; keep one")
-                ids.add(one)
-        return frozenset(ids)
+                ids[one] = None
+        return tuple(ids)
 
     def _check(self, group: str, check: Mapping[str, Any]) -> list[str]:
         name = check.get("id")

@@ -61,7 +61,9 @@ def _smartattend_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
         run.claim_folders()
     server = Server(wanted(run.settings), run_id=run.run_id, worker=run.worker, folders=folders(run))
     yield server
-    about(request.config, "postgres", server.describe())
+    described = server.describe()
+    if described.get("started"):
+        about(request.config, "postgres", described)
     for problem in server.close():
         warnings.warn(pytest.PytestWarning(problem), stacklevel=1)
 
