@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -30,12 +29,12 @@ LONGEST_PAGE = 200
 def _sla(request: Request, incident: Incident) -> wire.SlaView:
     platform = platform_of(request)
     now = platform.clock.now()
-    windows = {promise.value: asdict(platform.sla.state(incident, promise, now)) for promise in Promise}
-    return wire.SlaView.model_validate(windows)
+    return wire.SlaView.model_validate({promise: platform.sla.state(incident, promise, now) for promise in Promise})
 
 
 def _view(request: Request, incident: Incident) -> wire.IncidentView:
-    return wire.IncidentView.model_validate({**asdict(incident), "sla": _sla(request, incident)})
+    shown = {name: getattr(incident, name) for name in wire.IncidentView.model_fields if name != "sla"}
+    return wire.IncidentView.model_validate({**shown, "sla": _sla(request, incident)})
 
 
 async def _tenant_of_report(request: Request, caller: Caller, body: wire.NewIncident) -> Any:  # noqa: ANN401
