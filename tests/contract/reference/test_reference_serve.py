@@ -81,6 +81,15 @@ def test_a_request_under_way_is_finished_before_it_stops(served: Served) -> None
     assert served.process.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize("status", [401, 413])
+def test_who_sends_far_too_much_still_gets_to_read_the_answer(served: Served, status: int) -> None:
+    headers = {"content-type": "application/json"}
+    path = "/incidents" if status == 401 else "/auth/login"
+    for _ in range(5):
+        answer = httpx.post(f"{served.url}{path}", content=b" " * 10_000_000, headers=headers)
+        assert answer.status_code == status
+
+
 def refuses(host: str, port: int | None) -> bool:
     try:
         socket.create_connection((host, port or 0), 1).close()
