@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pytest_smartattend.reference import serve
+from pytest_smartattend.reference.serve import default_app, serve
 from pytest_smartattend.sabotage import catalogue
 
 
@@ -16,12 +16,12 @@ def main() -> None:
     entry = catalogue.by_name()[sys.argv[1]]
 
     def factory() -> object:
-        app = serve.default_app()
+        app = default_app()
         if entry.apply_app is not None:
             entry.apply_app(app)
         return app
 
-    serve.serve(app_factory=factory)
+    serve(app_factory=factory)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ class RoleSession:
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """All rows of `query`."""
-        return self._connection.execute(query, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+        return self._connection.execute(query, parameters).fetchall()
 
     def refusal_of(self, statement: str, *parameters: object) -> str | None:
         """Try `statement` and roll back in any case; why it was refused, or None if it would have been done."""
         try:
             with self._connection.transaction(force_rollback=True):
-                self._connection.execute(statement, parameters)  # type: ignore[call-overload]
+                self._connection.execute(statement, parameters)
         except psycopg.Error as refused:
             return f"{refused.sqlstate}: {str(refused).splitlines()[0]}"
         return None
@@ -37,9 +37,9 @@ class RoleSession:
     def past_the_triggers(self, table: str, statement: str, *parameters: object) -> int:
         """Do and commit `statement` with the triggers of `table` disabled; the number of rows that it changed."""
         with self._connection.transaction():
-            self._connection.execute(f"alter table {table} disable trigger user")  # type: ignore[call-overload]
-            changed = self._connection.execute(statement, parameters).rowcount  # type: ignore[call-overload]
-            self._connection.execute(f"alter table {table} enable trigger user")  # type: ignore[call-overload]
+            self._connection.execute(f"alter table {table} disable trigger user")
+            changed = self._connection.execute(statement, parameters).rowcount
+            self._connection.execute(f"alter table {table} enable trigger user")
         return int(changed)
 
     def close(self) -> None:
