@@ -1,7 +1,7 @@
 """Faults on the platform's side: ASGI middleware, so that the platform sees and measures what its clients suffer.
 
-Lay it inside the platform's own metrics and outside its handlers. A plain `__call__` that hands on what the application
-returns: a middleware made of requests and responses would cost a thousand times as much while no fault holds.
+Lay it inside the platform's own metrics and outside its handlers. It is ASGI and no more, for a middleware made of
+requests and responses would cost a thousand times as much while no fault holds.
 
 ASGI gives an application no way to end a connection before an answer, so `Reset` and `Timeout` end it within one: a 502
 is begun, whose body never comes, and the server closes the connection. The client has then no answer, as it should be.
@@ -42,11 +42,12 @@ class FaultMiddleware:
         self._faults = faults
         self._sleep = sleep
 
-    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Hand on, unless a fault holds for requests."""
-        if not self._faults.rules or scope["type"] != "http":
-            return self._app(scope, receive, send)
-        return self._under_faults(scope, receive, send)
+        if self._faults.rules and scope["type"] == "http":
+            await self._under_faults(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _under_faults(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         key = next((value.decode("latin-1") for name, value in scope["headers"] if name == _KEY), None)
@@ -73,10 +74,11 @@ class FaultMiddleware:
         for hit in hits:
             match hit.rule.fault:
                 case Duplicate() as fault:
-                    receive = _replayed(await _whole(receive), receive)
+                    body, live = await _whole(receive), receive
                     hit.fired()
                     for _ in range(fault.times):
-                        await self._app(dict(scope), _replayed(await _whole(receive), receive), _to_nobody)
+                        await self._app(dict(scope), _replayed(body, live), _to_nobody)
+                    receive = _replayed(body, live)
                 case Delay():
                     send = self._delayed(send, hit)
                 case Truncate() as fault:

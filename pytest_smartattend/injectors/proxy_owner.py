@@ -60,8 +60,8 @@ class ProxyOwner:
         if self._process is not None:
             raise InjectionError(f"The proxy {self._name!r} runs already. Start it once, and make another for more.")
         family, address = _resolved(self._upstream, self._name)
-        ours, theirs = socket.socketpair()
-        ours.settimeout(self._patience / SECOND)
+        self._control, theirs = socket.socketpair()
+        self._received = b""
         order = {
             "control_fd": theirs.fileno(),
             "owner_pid": os.getpid(),
@@ -69,18 +69,16 @@ class ProxyOwner:
             "upstream": address,
             "seed": self._seed,
         }
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_PROGRAM), json.dumps(order)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                process_group=0,  # Ctrl-C is for us: the proxy has to stand until its faults are healed
-            )
-        self._control = ours
-        self._received = b""
         try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_PROGRAM), json.dumps(order)],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    process_group=0,  # Ctrl-C is for us: the proxy has to stand until its faults are healed
+                )
             self._port = int(self._answer(0)["port"])
         except BaseException:
             self.stop()
@@ -109,6 +107,7 @@ class ProxyOwner:
             self._asked += 1
             question = json.dumps({"id": self._asked, "do": do, **values})
             try:
+                control.settimeout(self._patience / SECOND)
                 control.sendall(question.encode() + b"\n")
             except OSError as problem:
                 raise self._failed(problem) from problem

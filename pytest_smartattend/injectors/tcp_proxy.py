@@ -83,7 +83,7 @@ class TcpProxy:
         name: str = "tcp",
         seed: int = 0,
         exchange: Exchange | None = None,
-        patience: timedelta = 5 * SECOND,
+        patience: timedelta = 10 * SECOND,
     ) -> None:
         self.name = name
         self.seed = seed
@@ -172,6 +172,9 @@ class TcpProxy:
         except InjectionError as problem:
             held.close(0, [])
             raise FaultNotHealed(f"{held.fault_id} could not be taken off. {problem}") from problem
+        except BaseException:  # Ctrl-C, perhaps before the question was out; to ask twice does no harm
+            held.close(int(self._owner.ask("remove", fault_id=held.fault_id)["fired"]), [])
+            raise
         finally:
             with self._lock:
                 self._holding -= 1

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,35 @@ def test_a_proxy_that_was_paused_does_not_hang_its_test(upstream_of: Any) -> Non
             os.kill(proxy.pid, signal.SIGSTOP)
     finally:
         proxy.stop()
+
+
+def test_ctrl_c_while_a_fault_is_taken_off_still_takes_it_off(echo_proxy: TcpProxy, connect: Connect) -> None:
+    def interrupt(*_: object) -> None:
+        os.kill(echo_proxy.pid, signal.SIGCONT)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        leaving = ExitStack()
+        leaving.enter_context(echo_proxy.fault(Silence()))
+        os.kill(echo_proxy.pid, signal.SIGSTOP)  # so that the question waits for its answer
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            leaving.close()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert _outcome(connect, echo_proxy) == "answered"
+
+
+def test_a_program_that_cannot_be_started_leaves_nothing_open(
+    upstream_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = TcpProxy(upstream_of().address)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(FileNotFoundError):
+        proxy.start()
+    assert not proxy._owner.is_running
+    assert proxy._owner._control is None
 
 
 def test_a_defect_in_the_proxy_is_told_with_its_traceback(upstream_of: Any) -> None:
