@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, Literal, get_args
 
 Direction = Literal["up", "down", "both"]
+Lost = Literal["request", "answer"]
+CountedBy = Literal["path", "match", "key"]
 
 #: fields that are durations
-DURATIONS: Final = frozenset({"delay", "jitter", "after"})
+DURATIONS: Final = frozenset({"delay", "jitter", "after", "per", "retry_after"})
+#: a request's method and path; a segment may be ``*`` or ``{name}``, and the last one ``**`` for any rest
+_ENDPOINT: Final = re.compile(r"(\*|[A-Z]+) (/\*\*|(/([^/*{}\s]*|\*|\{\w+\}))+(/\*\*)?)")
 
 
 def _duration(value: Any) -> bool:  # noqa: ANN401
@@ -32,6 +37,10 @@ def _commands(value: Any) -> bool:  # noqa: ANN401
     )
 
 
+def _endpoint(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, str) and _ENDPOINT.fullmatch(value) is not None
+
+
 _A_DURATION = "a timedelta from 0 to one day, such as 200 * MILLISECOND or timedelta(seconds=5)"
 
 #: field → (what is accepted, in words; whether a value is)
@@ -45,4 +54,14 @@ ACCEPTED: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "bytes": ("a whole number from 1", _count(1)),
     "commands": ("a tuple of command tags in upper case, such as ('COMMIT', 'INSERT')", _commands),
     "times": ("a whole number from 1", _count(1)),
+    "match": ("a method and a path, such as 'POST /school/attendance', '* /incidents/{id}' or '* /**'", _endpoint),
+    "first": ("a whole number from 1", _count(1)),
+    "every": ("a whole number from 1", _count(1)),
+    "nth": ("a whole number from 1", _count(1)),
+    "by": (f"one of {', '.join(get_args(CountedBy))}", lambda value: value in get_args(CountedBy)),
+    "lost": (f"one of {', '.join(get_args(Lost))}", lambda value: value in get_args(Lost)),
+    "status": ("an HTTP status from 200 to 599", lambda value: _count(200)(value) and value <= 599),
+    "requests": ("a whole number from 1", _count(1)),
+    "per": ("a timedelta above 0, up to one day", lambda value: _duration(value) and value > timedelta(0)),
+    "retry_after": (_A_DURATION, _duration),
 }

@@ -14,6 +14,7 @@ probability  the share of connections that the fault takes hold of, 0 to 1. `eng
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -253,18 +254,18 @@ KINDS: dict[str, type[Fault]] = {
 }  # fmt: skip
 
 
-def from_json(data: Any) -> Fault:  # noqa: ANN401
-    """The fault that `Fault.to_json` wrote, or that a person did.
+def from_json(data: Any, kinds: Mapping[str, type[Fault]] = KINDS) -> Fault:  # noqa: ANN401
+    """The fault that `Fault.to_json` wrote, or that a person did; one of `kinds`.
 
     Raises:
         UsageError: not an object, an unknown kind, an unknown or missing name, or a value out of its range.
     """
     if not isinstance(data, dict):
-        raise UsageError(f"a fault cannot be {data!r}. Give an object with a kind, one of {', '.join(sorted(KINDS))}.")
+        raise UsageError(f"a fault cannot be {data!r}. Give an object with a kind, one of {', '.join(sorted(kinds))}.")
     kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise UsageError(f"a fault cannot be of kind {kind!r}. Give one of {', '.join(sorted(KINDS))}.")
-    fields = {_name_in_json(field.name): field for field in dataclasses.fields(KINDS[kind])}
+    if not isinstance(kind, str) or kind not in kinds:
+        raise UsageError(f"a fault cannot be of kind {kind!r}. Give one of {', '.join(sorted(kinds))}.")
+    fields = {_name_in_json(field.name): field for field in dataclasses.fields(kinds[kind])}
     names = set(data) - {"kind"}
     required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if names - set(fields) or required - names:
@@ -272,7 +273,7 @@ def from_json(data: Any) -> Fault:  # noqa: ANN401
             f"{kind}: given are {', '.join(sorted(map(str, names))) or 'no values'}. "
             f"Needed: {', '.join(sorted(required)) or 'none'}; accepted: {', '.join(sorted(fields)) or 'none'}."
         )
-    return KINDS[kind](**{fields[name].name: _from_plain(kind, name, fields[name].name, data[name]) for name in names})
+    return kinds[kind](**{fields[name].name: _from_plain(kind, name, fields[name].name, data[name]) for name in names})
 
 
 def _name_in_json(name: str) -> str:

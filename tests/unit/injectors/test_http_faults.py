@@ -33,9 +33,9 @@ def test_a_transport_lets_hours_pass_on_the_clock_it_was_given() -> None:
 def test_a_transport_waits_no_longer_than_its_client() -> None:
     faults, slept = HttpFaults(), list[float]()
     transport = FaultTransport(httpx.MockTransport(answer), faults, sleep=slept.append)
-    with httpx.Client(transport=transport, timeout=5) as http, faults.fault(Timeout(HOUR)):
-        with pytest.raises(httpx.ReadTimeout):
-            http.get("http://test/api/a")
+    timed_out = pytest.raises(httpx.ReadTimeout)
+    with httpx.Client(transport=transport, timeout=5) as http, faults.fault(Timeout(HOUR)), timed_out:
+        http.get("http://test/api/a")
     assert slept == [5.0]
 
 
@@ -97,19 +97,17 @@ def test_an_error_of_the_wrapped_transport_stays_what_it_is() -> None:
         raise httpx.ConnectError("refused", request=request)
 
     faults = HttpFaults()
-    with httpx.Client(transport=FaultTransport(httpx.MockTransport(refuse), faults)) as http:
-        with faults.fault(Duplicate(), may_not_fire=True), pytest.raises(httpx.ConnectError):
-            http.get("http://test/api/a")
+    http = httpx.Client(transport=FaultTransport(httpx.MockTransport(refuse), faults))
+    with http, faults.fault(Duplicate(), may_not_fire=True), pytest.raises(httpx.ConnectError):
+        http.get("http://test/api/a")
 
 
 def test_a_rate_limit_frees_its_places_on_the_clock_it_was_given() -> None:
-    now = 0.0
-    faults = HttpFaults(now=lambda: now)
-    with httpx.Client(transport=FaultTransport(httpx.MockTransport(answer), faults)) as http:
-        with faults.fault(RateLimit(1, 10 * SECOND)):
-            statuses = []
-            for now in (0.0, 5.0, 10.0):
-                statuses.append(http.get("http://test/api/a").status_code)
+    times = iter((0.0, 5.0, 10.0))
+    faults = HttpFaults(now=lambda: next(times))
+    http = httpx.Client(transport=FaultTransport(httpx.MockTransport(answer), faults))
+    with http, faults.fault(RateLimit(1, 10 * SECOND)):
+        statuses = [http.get("http://test/api/a").status_code for _ in range(3)]
     assert statuses == [200, 429, 200]
 
 
