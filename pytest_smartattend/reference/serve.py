@@ -8,6 +8,7 @@ started it). SIGTERM drains: no new connections, requests under way finish, idle
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -138,8 +139,9 @@ def _die_with_master(master: int) -> None:
 
 
 def _stop_with_stdin() -> None:
-    while os.read(0, 1024):
-        pass
+    with contextlib.suppress(OSError):  # there is none: that is its end as well
+        while os.read(0, 1024):
+            pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

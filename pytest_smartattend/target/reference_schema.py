@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+#: found by its path, for importing it would cost a warm session most of its time
+PACKAGE = Path(__file__).parent.parent / "reference"
 #: files below the platform's package that decide what a migrated database looks like
 _INPUTS = ("store/migrate.py", "store/migrations/**/*.py")
 
@@ -16,12 +18,10 @@ class ReferenceSchema:
 
     def digest(self) -> str:
         """SHA-256 over the names and bytes of all that is run, hexadecimal. Computed without importing any of it."""
-        # The package is found by its path, for importing it would cost a warm session most of its time.
-        package = Path(__file__).parent.parent / "reference"
         whole = hashlib.sha256()
         for pattern in _INPUTS:
-            for file in sorted(package.glob(pattern)):
-                name, content = str(file.relative_to(package)).encode(), file.read_bytes()
+            for file in sorted(PACKAGE.glob(pattern)):
+                name, content = str(file.relative_to(PACKAGE)).encode(), file.read_bytes()
                 whole.update(b"%d %s %d %s" % (len(name), name, len(content), content))
         return whole.hexdigest()
 

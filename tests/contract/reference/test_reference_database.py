@@ -31,6 +31,7 @@ ATTACKS: dict[str, LiteralString] = {
         "CREATE TEMP VIEW through AS SELECT * FROM {table}; UPDATE through SET actor = 'x'; DROP VIEW through"
     ),
     "as a replica": "SET session_replication_role = replica; UPDATE {table} SET actor = 'x'",
+    "update of no row as a replica": "SET session_replication_role = replica; UPDATE {table} SET actor = 'x' WHERE false",
     "delete as a replica": "SET session_replication_role = replica; DELETE FROM {table}",
     "truncate as a replica": "SET session_replication_role = replica; TRUNCATE {table}",
     "delete of the incident": "DELETE FROM incidents",

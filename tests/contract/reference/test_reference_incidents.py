@@ -4,9 +4,14 @@ import asyncio
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pytest_smartattend.reference.domain.actors import Scope
+from pytest_smartattend.reference.domain.incident import Incident
+from pytest_smartattend.reference.store.incident_rows import IncidentRows
 
 if TYPE_CHECKING:
     from tests.contract.reference.conftest import World
@@ -142,16 +147,27 @@ async def test_of_concurrent_acknowledgements_exactly_one_is_done(world: World, 
     assert len(refusals) == actors - 1
 
 
-async def test_without_the_lock_the_same_test_would_see_two(world: World) -> None:
+async def test_without_the_lock_all_of_them_would_be_done(world: World) -> None:
     """The check above proves something only because this is what happens without the lock."""
-    incident = await world.incident()
+    incident, all_have_read = await world.incident(), asyncio.Barrier(3)
+
+    def meet(rows: IncidentRows) -> None:
+        read = rows.find
+
+        async def lock(transaction: AsyncConnection, scope: Scope, incident_id: UUID) -> Incident | None:
+            found = await read(transaction, scope, incident_id)
+            await all_have_read.wait()
+            return found
+
+        rows.lock = lock  # type: ignore[method-assign]
+
     clients = []
-    for _ in range(8):
+    for _ in range(3):
         app = world.start()
-        app.state.platform.desk.rows.for_update = lambda statement: statement
+        meet(app.state.platform.desk.rows)
         clients.append(world.client(app=app))
     answers = await asyncio.gather(*(client.post(f"/incidents/{incident}/acknowledge") for client in clients))
-    assert sum(answer.status_code == 200 for answer in answers) > 1
+    assert [answer.status_code for answer in answers] == [200] * 3
 
 
 async def test_a_change_of_severity_is_an_event_and_moves_the_windows(world: World) -> None:

@@ -106,7 +106,7 @@ CREATE TABLE audit_heads (
 # Triggers hold for everybody, also for the owner and a superuser, whom grants do not bind. ENABLE ALWAYS: else
 # `session_replication_role = replica` walks past them. Per statement: it fires also where no row matches or row-level
 # security hides all, for the UPDATE in `ON CONFLICT`, for every action of MERGE, and when TRUNCATE cascades.
-# Per row beside it: an UPDATE of a child table that inherits runs the parent's row triggers on no other path.
+# Per row beside it: logical replication applies rows without firing triggers per statement.
 REFUSE = """
 CREATE FUNCTION smartattend_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
