@@ -53,6 +53,7 @@ class Wire:
     def __init__(self, server: Server) -> None:
         self._address = server.address
         self.is_silent = asyncio.Event()
+        self.silent_at = b"\0 nobody says this"
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -68,6 +69,8 @@ class Wire:
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65536):
+            if self.silent_at in data:
+                self.is_silent.set()
             if self.is_silent.is_set():
                 continue
             sink.write(data)
@@ -137,6 +140,21 @@ async def test_a_server_that_falls_silent_in_mid_conversation_is_given_up_and_fo
         assert (await staff.get("/health")).status_code == 200
         assert (await staff.post("/incidents", json=REPORT)).status_code == 201
         await app.state.platform.close()
+
+
+@pytest.mark.asyncio
+async def test_a_health_check_that_was_given_up_leaves_nothing_waiting(world: World, postgres: Server) -> None:
+    wire = Wire(postgres)
+    wire.silent_at = b"SELECT 1"  # the connection comes up, and only then there is silence
+    async with wire.open() as port:
+        dsn = make_conninfo(world.settings.database_url, host="127.0.0.1", port=port)
+        app = world.start(replace(quick(world.settings), database_url=dsn))
+        answer = await world.client(None, app=app).get("/health")
+        assert answer.json()["parts"] == {"database": "timeout", "incidents_database": "ok"}
+        asking = [task for task in asyncio.all_tasks() if "_ask" in repr(task.get_coro())]
+        if asking:
+            _, left = await asyncio.wait(asking, timeout=20)
+            assert not left
 
 
 @pytest.mark.asyncio
