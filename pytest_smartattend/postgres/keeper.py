@@ -216,31 +216,46 @@ def _prepare(archive: str, ready: str, most: int) -> None:
         shutil.rmtree(f"{home}/{name}", ignore_errors=True)
 
 
+def following(folders: list[str]) -> list[str]:
+    """What the run's server left to be unpacked for the next run: the words for `prepare`; empty for nothing."""
+    for folder in folders:
+        words = _read(f"{folder}/next").decode().split("\n")
+        if len(words) == 3:
+            return words
+    return []
+
+
 def main(words: list[str]) -> int:
     """Remove dead runs' folders, wait for the owner of this run, remove its folders, unpack the next run's cluster.
 
     Args:
-        words: this run's folders, ``--``, dead runs' folders, ``--``, and, where something is to be unpacked, the
+        words: this run's folders, of which the first exists, ``--``, and dead runs' folders. Or ``prepare``, the
             archive, the name of the ready copy, and how many copies may lie beside it.
     """
     with contextlib.suppress(OSError):
         os.nice(10)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    cut = words.index("--")
-    folders, rest = words[:cut], words[cut + 1 :]
-    cut = rest.index("--")
-    dead, following = rest[:cut], rest[cut + 1 :]
-    for folder in dead:
-        remove(folder)
+    if words[0] == "prepare":
+        coming = words[1:]
+    else:
+        cut = words.index("--")
+        for folder in words[cut + 1 :]:
+            remove(folder)
+        coming = _keep(words[:cut])
+    if coming:
+        with contextlib.suppress(OSError):
+            _prepare(coming[0], coming[1], int(coming[2]))
+    return 0
+
+
+def _keep(folders: list[str]) -> list[str]:
     with contextlib.suppress(FileNotFoundError), open(f"{folders[0]}/alive", "rb") as alive:  # noqa: PTH123
         fcntl.flock(alive, fcntl.LOCK_SH)
+    coming = following(folders)
     for folder in folders:
         remove(folder)
-    if following:
-        with contextlib.suppress(OSError):
-            _prepare(following[0], following[1], int(following[2]))
-    return 0
+    return coming
 
 
 if __name__ == "__main__":

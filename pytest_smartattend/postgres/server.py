@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_smartattend.errors import SchemaFailed, ServerFailed
-from pytest_smartattend.postgres import choosing, given, keeper, templates
+from pytest_smartattend.postgres import choosing, given, keeper, templates, watch
 from pytest_smartattend.postgres.choosing import Choice, Wanted
 from pytest_smartattend.postgres.pool import Database as Database
 from pytest_smartattend.postgres.pool import DatabasePool, Source
@@ -328,5 +328,6 @@ def end(folders: Sequence[Path], run_id: str) -> None:
         keeper.end_container(str(folder))
         if running is not None:
             keeper.end_servers(str(folder))
+    watch.hand_over(folders)
     if running is not None and running.pid:
         keeper.is_running(running.pid)  # collects it, where it is this process's child

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 from pytest_smartattend.errors import ServerFailed
 from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.postgres import binaries as installed
-from pytest_smartattend.postgres import cache, choosing, cluster, given, keeper, places, server, templates
+from pytest_smartattend.postgres import cache, choosing, cluster, given, places, server, templates, watch
 from pytest_smartattend.postgres.choosing import Choice, Wanted
 from pytest_smartattend.postgres.cluster import Cluster
 from pytest_smartattend.postgres.schema import EmptySchema, Schema
@@ -49,20 +47,6 @@ class Start:
             return self._take_container()
         return self._start_local(schema)
 
-    def _keep(self, following: Sequence[str]) -> None:
-        """Start the keeper, before what it keeps."""
-        dead = [str(folder) for folder in run_directory.abandoned()]
-        words = [*map(str, reversed(self._folders)), "--", *dead, "--", *following]
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", keeper.__file__, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
-        process.returncode = 0  # it outlives us; keeps Popen from warning about it
-
     def _start_local(self, given_schema: Schema | None) -> server.Running:
         schema = None if isinstance(given_schema, EmptySchema) else given_schema
         binaries, identity = self._choice.binaries, self._choice.identity
@@ -78,7 +62,8 @@ class Start:
         clusters = cache.ClusterCache(home, run_directory.user_folder(place.folder.parent.parent) / "ready")
         plain = _key(made)
         key = f"{plain}-{templates.key_of(schema)}" if schema else plain
-        self._keep(clusters.next_copy(key))
+        if words := clusters.next_copy(key):
+            watch.order(words, self._folders[-1])
         made.make_home()
         running = server.Running(
             provider=self._choice.provider,
@@ -110,9 +95,7 @@ class Start:
     def _take_container(self) -> server.Running:
         from pytest_smartattend.postgres.container import start
 
-        control = self._folders[-1]
-        self._keep([])
-        running = start(self._wanted, self._run, control, self._choice.why)
+        running = start(self._wanted, self._run, self._folders[-1], self._choice.why)
         return _looked_at(running, self._wanted)
 
 

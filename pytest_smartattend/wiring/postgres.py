@@ -82,6 +82,7 @@ def _smartattend_database(request: pytest.FixtureRequest, _smartattend_postgres:
     pool = _smartattend_postgres.pool(parse_schema(settings.schema, request.config.rootpath))
     database = pool.take()
     request.node.stash[_DATABASE] = database
+    request.node.stash[_FAILED] = False  # an earlier attempt's failure, of a rerun, was kept then
     yield database
     give_back = functools.partial(pool.give_back, database)
     if settings.keep and request.node.stash.get(_FAILED, False):

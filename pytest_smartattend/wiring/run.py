@@ -38,7 +38,11 @@ class Run:
         """This run's folder below `base`, made and owned by the controller."""
         folder = run_directory.folder_in(base, self.run_id)
         if self.is_controller and folder not in self._held:
+            from pytest_smartattend.postgres import watch
+
             self._held[folder] = run_directory.hold(folder)
+            if len(self._held) == 1:
+                watch.over(self.run_id, folder)
         return folder
 
     def claim_folders(self) -> None:

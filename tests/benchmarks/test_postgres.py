@@ -17,7 +17,7 @@ from pytest_postgresql.executors.proc import PostgreSQLExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
 from pytest_smartattend.evidence import run_directory
-from pytest_smartattend.postgres import binaries, cache, choosing, identity
+from pytest_smartattend.postgres import binaries, cache, choosing, identity, watch
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.schema import EmptySchema
 from pytest_smartattend.postgres.server import Server, end
@@ -51,7 +51,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def hold() -> tuple[str, list[Path], list[object]]:
     run = uuid.uuid4().hex[:12]
     folders = [run_directory.folder_in(base, run) for base in run_directory.bases()]
-    return run, folders, [run_directory.hold(folder) for folder in folders]
+    held: list[object] = [run_directory.hold(folder) for folder in folders]
+    watch.over(run, folders[0])
+    return run, folders, held
 
 
 def answered(dsn: str) -> None:

@@ -34,7 +34,8 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     monkeypatch.setattr(cache.ClusterCache, "__init__", isolated)
     yield folder
-    shutil.rmtree(folder)
+    while folder.exists():  # the last run's successor may still be unpacked into it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
