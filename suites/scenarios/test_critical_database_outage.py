@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_a_critical_outage_is_walked_from_report_to_closing(
     _the_timeline_is_whole(tenant, _smartattend_observer, evidence, incident_id)
 
 
-def _windows_run_from_creation(incident: dict, evidence: Evidence) -> None:  # type: ignore[type-arg]
+def _windows_run_from_creation(incident: dict[str, Any], evidence: Evidence) -> None:
     created = datetime.fromisoformat(incident["created_at"])
     for name, window in zip(("acknowledge", "resolve"), contract.SLA[incident["severity"]], strict=True):
         due = datetime.fromisoformat(incident["sla"][name]["due_at"])
