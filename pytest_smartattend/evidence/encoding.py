@@ -34,6 +34,9 @@ RECORD_LIMIT = 64_000
 #: whole numbers beyond this are not exact in every JSON reader (RFC 8785, 3.2.2.3), and are written as text
 EXACT_LIMIT = 2**53 - 1
 
+#: one line, ASCII; made once, because a storm encodes ten thousand records
+ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -55,12 +58,15 @@ def plain(value: object, depth: int = 0) -> Json:
     Raises:
         EvidenceError: NaN or infinity, more than `DEPTH_LIMIT` levels, or a type that has no plain form.
     """
+    kind = type(value)
+    if kind is str:
+        return text(value)  # type: ignore[arg-type]
+    if value is None or kind is bool:
+        return value  # type: ignore[return-value]
     if depth > DEPTH_LIMIT:
         raise EvidenceError(f"evidence nests deeper than {DEPTH_LIMIT} levels. Record the part that matters.")
     if isinstance(value, enum.Enum):  # before int and str: a StrEnum is a str
         return plain(value.value, depth + 1)
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, str):
         return text(value)
     if isinstance(value, int):
@@ -98,7 +104,7 @@ def _mapping(value: Mapping[Any, object], depth: int) -> dict[str, Json]:
         if number == MEMBER_LIMIT:
             found["…"] = f"{len(value) - MEMBER_LIMIT} more"
             break
-        name = plain(key, depth + 1)
+        name = key if type(key) is str and key.isascii() and len(key) <= TEXT_LIMIT else plain(key, depth + 1)
         found[name if isinstance(name, str) else json.dumps(name)] = plain(member, depth + 1)
     return found
 
@@ -132,10 +138,10 @@ def encode(value: object) -> str:
     Raises:
         EvidenceError: as `plain`.
     """
-    line = json.dumps(plain(value), separators=(",", ":"), allow_nan=False)
+    line = ENCODER.encode(plain(value))
     if len(line) <= RECORD_LIMIT:
         return line
     cut: dict[str, Json] = {"cut": line[:TEXT_LIMIT], "characters": len(line)}
     if isinstance(value, Mapping):  # what tells a reader which record this is, and what it decides, is kept whole
         cut |= {str(key): plain(member) for key, member in value.items() if key in {"name", "held", "seed"}}
-    return json.dumps(cut, separators=(",", ":"))
+    return ENCODER.encode(cut)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from pytest_smartattend.readiness.outcomes import REPORTED, Attempt
-from pytest_smartattend.readiness.witness import JournaledAttempt, Witness
+
+if TYPE_CHECKING:
+    from pytest_smartattend.readiness.witness import JournaledAttempt, Witness
 
 
 @dataclass(frozen=True)

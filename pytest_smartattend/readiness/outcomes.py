@@ -63,9 +63,9 @@ class Phases:
             return "failed"
         if "failed" in {self.setup, self.teardown}:
             return "error"
-        if not self.teardown:
+        if not (self.setup and self.teardown):
             return "vanished"
-        if "skipped" in {self.setup, self.call}:
+        if "skipped" in {self.setup, self.call, self.teardown}:
             return "xfailed" if self.expected_to_fail else "skipped"
         if self.call == "passed":
             return "xpassed" if self.expected_to_fail else "passed"

@@ -9,34 +9,73 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_smartattend import marks
 from pytest_smartattend.errors import UsageError
-from pytest_smartattend.evidence.journal import Journal
-from pytest_smartattend.evidence.record import Evidence
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring import suites
+
+if TYPE_CHECKING:
+    from pytest_smartattend.evidence.journal import Journal
+    from pytest_smartattend.evidence.record import Evidence
 
 #: name of the user property that carries count and hash; a plain text of JSON, which any reporter shows
 PROPERTY = "smartattend"
 _CHUNK = 30_000
 
 
-@dataclass
 class _Recorder:
-    """What this process keeps while it runs tests."""
+    """What this process keeps while it runs tests. Where nobody asked for a verdict, and no test for evidence: counters.
 
-    journal: Journal
-    current: Evidence | None = None
-    attempts: dict[str, int] = field(default_factory=dict)
-    phases: dict[str, str] = field(default_factory=dict)
-    expected_to_fail: bool = False
-    wrong_marks: dict[str, str] = field(default_factory=dict)
+    Args:
+        run: the run.
+        folder: where the journal goes; None where nobody asked for a verdict.
+    """
+
+    def __init__(self, run: run_wiring.Run, folder: Path | None) -> None:
+        self.writes = folder is not None
+        self.current: Evidence | None = None
+        self.phases: dict[str, str] = {}
+        self.expected_to_fail = False
+        self.wrong_marks: dict[str, str] = {}
+        self._run = run
+        self._folder = folder
+        self._journal: Journal | None = None
+        self._attempts: dict[str, int] = {}
+
+    @property
+    def journal(self) -> Journal:
+        """This process's journal, opened when first needed."""
+        if self._journal is None:
+            from pytest_smartattend.evidence.journal import Journal
+
+            self._journal = Journal(self._run.run_id, self._run.worker, self._folder)
+        return self._journal
+
+    def begin(self, test: str) -> None:
+        """Begin an attempt at a test."""
+        self._attempts[test] = self._attempts.get(test, 0) + 1
+        self.current, self.phases, self.expected_to_fail = None, {}, False
+        if self.writes:
+            self.evidence_of(test)
+            self.journal.append("start", {}, test=test, attempt=self._attempts[test])
+
+    def evidence_of(self, test: str) -> Evidence:
+        """The record of the attempt that runs."""
+        if self.current is None:
+            from pytest_smartattend.evidence.record import Evidence
+
+            self.current = Evidence(self.journal, test, self._attempts[test])
+        return self.current
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal is not None:
+            self._journal.close()
 
 
 _RECORDER = pytest.StashKey[_Recorder]()
@@ -66,14 +105,15 @@ def about(config: pytest.Config, part: str, description: object) -> None:
         part: ``postgres`` (a mapping with ``major``) or ``target``.
         description: plain values, as for `Evidence`.
     """
-    _recorder(config).journal.append("about", {"part": part, "description": description})
+    recorder = _recorder(config)
+    if recorder.writes:
+        recorder.journal.append("about", {"part": part, "description": description})
 
 
 def _recorder(config: pytest.Config) -> _Recorder:
     if _RECORDER not in config.stash:
         run = run_wiring.of(config)
-        folder = journal_folder(config) if makes_a_verdict(config) else None
-        config.stash[_RECORDER] = _Recorder(Journal(run.run_id, run.worker, folder))
+        config.stash[_RECORDER] = _Recorder(run, journal_folder(config) if makes_a_verdict(config) else None)
     return config.stash[_RECORDER]
 
 
@@ -92,7 +132,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _note_tests(config: pytest.Config, kind: str, items: Sequence[pytest.Item]) -> None:
     recorder = _recorder(config)
     entries = [_entry(item, recorder) for item in items]
-    if recorder.journal.on_disk:
+    if recorder.writes:
         for chunk in _chunks(entry for entry in entries if entry is not None):
             recorder.journal.append(kind, {"tests": chunk})
 
@@ -127,11 +167,7 @@ def _chunks(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Begin an attempt; before anything of the test's own, so that a skip or a broken fixture is an attempt too."""
     recorder = _recorder(item.config)
-    number = recorder.attempts[item.nodeid] = recorder.attempts.get(item.nodeid, 0) + 1
-    recorder.phases, recorder.expected_to_fail = {}, False
-    recorder.current = Evidence(recorder.journal, item.nodeid, number)
-    if recorder.journal.on_disk:
-        recorder.journal.append("start", {}, test=item.nodeid, attempt=number)
+    recorder.begin(item.nodeid)
     if item.nodeid in recorder.wrong_marks:
         pytest.fail(recorder.wrong_marks[item.nodeid], pytrace=False)
     return (yield)
@@ -149,7 +185,7 @@ def pytest_runtest_makereport(
     evidence = recorder.current
     if call.when == "teardown" and evidence is not None:
         recorder.current = None
-        if recorder.journal.on_disk or evidence.events:
+        if recorder.writes or evidence.events:
             phases = {phase: recorder.phases.get(phase, "") for phase in ("setup", "call", "teardown")}
             carried = evidence.close({**phases, "expected_to_fail": recorder.expected_to_fail})
             report.user_properties.append((PROPERTY, carried))
@@ -175,7 +211,7 @@ def _show_in_pytest_html(report: pytest.TestReport, evidence: Evidence) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Close this process's journal."""
     if _RECORDER in session.config.stash and not run_wiring.of(session.config).is_controller:
-        session.config.stash[_RECORDER].journal.close()
+        session.config.stash[_RECORDER].close()
 
 
 def carried_in(report: pytest.TestReport) -> tuple[str, int]:
@@ -193,9 +229,7 @@ def carried_in(report: pytest.TestReport) -> tuple[str, int]:
 @pytest.fixture
 def _smartattend_evidence(request: pytest.FixtureRequest) -> Evidence:
     """The record of this test. Suites use this name: a user's own `evidence` fixture must not change what they do."""
-    current = _recorder(request.config).current
-    assert current is not None
-    return current
+    return _recorder(request.config).evidence_of(request.node.nodeid)
 
 
 @pytest.fixture

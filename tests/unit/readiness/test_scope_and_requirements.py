@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_smartattend.errors import UsageError
+from pytest_smartattend.readiness import requirements, scope
+
+REQUIREMENTS = """version = "1"
+[[groups.scenarios]]
+id = "scenarios/a"
+[[groups.scenarios]]
+id = "scenarios/b"
+plain = true
+cells = ["z"]
+products = [[["low", "high"], ["1", "2"]]]
+without = ["low-2"]
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "requirements.toml"
+    path.write_text(REQUIREMENTS, "utf-8")
+    return path
+
+
+def test_cells_products_and_exceptions_expand_in_the_order_of_the_file(written: Path) -> None:
+    cells = ["scenarios/b", "scenarios/b[z]", "scenarios/b[low-1]", "scenarios/b[high-1]", "scenarios/b[high-2]"]
+    found = requirements.load(written)
+    assert list(found.groups["scenarios"]) == ["scenarios/a", *cells]
+    assert found.expand() == {"scenarios/a", *cells}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('version = "1"', "version = 1", ":1: `version` must be text"),
+        ("plain = true", "plaim = true", ":6: `plaim` of scenarios/b is unknown"),
+        ('id = "scenarios/a"', 'id = "storms/a"', ":3: every check of this group needs an id"),
+        ('id = "scenarios/a"', 'id = "scenarios/b"', "required twice"),
+        ('"low-2"', '"low-9"', ":9: `without` of scenarios/b names 'low-9'"),
+        ('cells = ["z"]', "cells = 3", "`cells` of scenarios/b must be a list of texts"),
+        ('[[["low", "high"], ["1", "2"]]]', "[3]", "list of lists of lists"),
+        ("[[groups.scenarios]]", "[[group.scenarios]]", "`group` is unknown"),
+        ('id = "scenarios/a"', "id = ", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_line(written: Path, old: str, new: str, message: str) -> None:
+    written.write_text(REQUIREMENTS.replace(old, new), "utf-8")
+    with pytest.raises(UsageError) as caught:
+        requirements.load(written)
+    assert str(caught.value).startswith(str(written))
+    assert message in str(caught.value)
+
+
+SCOPE = """requirements = "1"
+postgres = 17
+required = ["scenarios/own"]
+[[not_applicable]]
+id = "scenarios/b"
+reason = "one level only"
+[[waivers]]
+id = "scenarios/a"
+reason = "ticket 1"
+owner = "Ada"
+expires = 2026-12-31
+"""
+
+
+def test_a_scope_says_what_is_required_left_out_and_waived(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "readiness.toml"
+    path.write_text(SCOPE, "utf-8")
+    found = scope.load(path, requirements.load(written))
+    assert (found.postgres, found.required) == (17, ("scenarios/own",))
+    assert found.not_applicable[0]["id"] == "scenarios/b"
+    assert found.waivers[0] == {"id": "scenarios/a", "reason": "ticket 1", "owner": "Ada", "expires": "2026-12-31"}
+    assert len(found.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('requirements = "1"', 'requirements = "0"', ":1: it pins requirements '0'"),
+        ('requirements = "1"\n', "", "it pins requirements None"),
+        ("postgres = 17", 'postgres = "17"', ":2: `postgres` must be a major version"),
+        ("postgres = 17", "postgers = 17", ":2: `postgers` is unknown"),
+        ('"scenarios/own"', '"Own"', ":3: 'Own' is no id"),
+        ('id = "scenarios/b"', 'id = "scenarios/c"', ":5: scenarios/c in not_applicable is not required"),
+        ('reason = "one level only"\n', "", ":5: scenarios/b in not_applicable lacks `reason`"),
+        ('owner = "Ada"\n', "", ":8: scenarios/a in waivers lacks `owner`"),
+        ('owner = "Ada"', 'owner = " "', "`owner` of scenarios/a is empty"),
+        ("expires = 2026-12-31", 'expires = "2026-12-31"', "must be a day"),
+        ("expires = 2026-12-31", "expires = 2026-12-31T00:00:00Z", "must be a day"),
+        ("[[waivers]]", "[waivers]", "two brackets"),
+    ],
+)
+def test_a_mistake_in_a_scope_is_named_with_file_and_line(
+    written: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "readiness.toml"
+    path.write_text(SCOPE.replace(old, new, 1), "utf-8")
+    with pytest.raises(UsageError) as caught:
+        scope.load(path, requirements.load(written))
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
