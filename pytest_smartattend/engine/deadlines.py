@@ -65,24 +65,26 @@ class Deadlines:
             self._cancelled = 0
 
     def first(self) -> Deadline | None:
-        """The next one, which stays in; None when there is none."""
+        """The next one, which stays in; None when there is none. Of tied ones any: looking draws no order yet."""
         heap = self._heap
         while heap and heap[0][4].callback is None:
             heapq.heappop(heap)
             self._cancelled -= 1
         if not heap:
             return None
-        # in a heap the second smallest is one of the two children of the smallest
-        head = heap[0]
-        if head[2] == _UNDRAWN and any(child[0] == head[0] and child[1] == head[1] for child in heap[1:3]):
-            self._draw()
         return heap[0][4]
 
     def pop(self) -> Deadline | None:
         """The next one, taken out; None when there is none."""
         if self.first() is None:
             return None
-        return heapq.heappop(self._heap)[4]
+        heap = self._heap
+        head = heap[0]
+        # In a heap the second smallest is one of the two children of the smallest. The order is drawn only now: who joins
+        # the instant until its first is handed out has the same chance as all others.
+        if head[2] == _UNDRAWN and any(child[0] == head[0] and child[1] == head[1] for child in heap[1:3]):
+            self._draw()
+        return heapq.heappop(heap)[4]
 
     def clear(self) -> None:
         """Forget all."""

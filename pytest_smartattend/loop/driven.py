@@ -24,6 +24,9 @@ Args = TypeVarTuple("Args")
 _SECOND: Final = 1_000_000_000
 #: About 146 years, in nanoseconds, and more than any number of seconds that means a moment.
 _NEVER: Final = 1 << 62
+#: Modules whose timers are no deadlines: psycopg looks up from every wait each 0.1 s, to see whether somebody pressed
+#: Ctrl-C. They keep real time and move nothing, or a slow query would move the clock, and a listening one slow it down.
+LOOK_OUTS: Final = frozenset({"psycopg.waiting"})
 GUARD: Final = 30 * SECOND
 SETTLE: Final = 50 * MILLISECOND
 
@@ -91,14 +94,15 @@ class ClockLoop(asyncio.SelectorEventLoop):
     def __init__(
         self, clock: VirtualClock, *, guard: Callable[[], timedelta] = lambda: GUARD, settle: timedelta = SETTLE
     ) -> None:
-        if clock.driver:
-            raise ClockError(f"{clock.driver} moves this clock already. Close it first, or make a second clock.")
         self._virtual = clock
         self._flight = Flight(self._transport_on, nanoseconds(settle))
         self._idle = IdleSelector(
             clock, self._flight, monotonic_ns, lambda: nanoseconds(guard()), lambda: waiting.in_words(self)
         )
         super().__init__(self._idle)
+        if clock.driver:
+            super().close()  # asyncio complains of a loop that is thrown away open
+            raise ClockError(f"{clock.driver} moves this clock already. Close it first, or make a second clock.")
         self._idle.opened()
         clock.driver = "an event loop"
         clock.on_release = self._wake
@@ -172,7 +176,9 @@ class ClockLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         context = contextvars.copy_context() if context is None else context
         timer = Timer(when, callback, args, self, context, self._virtual)
-        if when <= now_ns / _SECOND:
+        if getattr(callback, "__module__", None) in LOOK_OUTS:
+            self._idle.look_out(when_ns - now_ns, timer.due)
+        elif when <= now_ns / _SECOND:
             self.call_soon(timer.due, context=context)
         elif when_ns < _NEVER:
             # What rounds to nothing still passes time, or a loop that waits for the rest of a delay would never end.
@@ -187,6 +193,11 @@ class ClockLoop(asyncio.SelectorEventLoop):
         self._flight.futures[future] = f"{getattr(func, '__qualname__', None) or repr(func)} in an executor"
         future.add_done_callback(self._flight.futures.pop)
         return future
+
+    async def shutdown_default_executor(self, *limit: float) -> None:
+        """As `asyncio.BaseEventLoop.shutdown_default_executor`; its threads are in flight."""
+        with self._virtual.busy("the default executor, which ends its threads"):
+            await super().shutdown_default_executor(*limit)
 
     async def subprocess_exec(
         self,

@@ -13,9 +13,10 @@ import asyncio
 import os
 import selectors
 import socket
+import stat
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from typing import Any, Final
 
 _NOBODY: Final = "nobody"
@@ -188,22 +189,37 @@ def descriptors_of(thing: Any) -> list[int]:  # noqa: ANN401
     return [int(thing.fileno())]
 
 
-def _only_listens(fd: int) -> bool:
+@contextmanager
+def _socket_on(fd: int) -> Iterator[socket.socket | None]:
+    """The socket on a descriptor that stays open behind it; None if there is none."""
     try:
-        with closing(socket.socket(fileno=os.dup(fd))) as twin:
-            if twin.type == socket.SOCK_STREAM:
-                return bool(twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-            return _peer(twin) == _NOBODY
-    except OSError:  # not a socket
-        return False
+        is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:  # closed behind the loop's back
+        is_socket = False
+    if not is_socket:
+        yield None
+        return
+    twin = socket.socket(fileno=fd)
+    try:
+        yield twin
+    finally:
+        twin.detach()
+
+
+def _only_listens(fd: int) -> bool:
+    with _socket_on(fd) as found:
+        if found is None:
+            return False
+        if found.type == socket.SOCK_STREAM:
+            return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        return _peer(found) == _NOBODY
 
 
 def _describe(fd: int) -> str:
-    try:
-        with closing(socket.socket(fileno=os.dup(fd))) as twin:
-            return f"socket {fd} ({_address(twin.getsockname())} to {_peer(twin)})"
-    except OSError:
-        return f"descriptor {fd}"
+    with _socket_on(fd) as found:
+        if found is None:
+            return f"descriptor {fd}"
+        return f"socket {fd} ({_address(found.getsockname())} to {_peer(found)})"
 
 
 def _peer(twin: socket.socket) -> str:

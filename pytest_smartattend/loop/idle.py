@@ -7,7 +7,8 @@ In ``discrete`` mode, with nothing to run:
 1. Something in flight: wait for it in real time. Time stands still meanwhile. The next timer fires only when real time
    has passed for as long as the timer had to go, counted from when it was set, when the clock last moved, or when the
    flight began, whichever is latest. So a timeout of five seconds round a silent query takes five real seconds, and a
-   timer never comes early because earlier round trips took their time.
+   timer never comes early because earlier round trips took their time. What is due at the very instant at which the
+   clock stands waits until the flight is over, or for a second in which nothing is heard.
 2. Nothing in flight: move to the next deadline, and fire one timer. The next one has to wait until what the first woke
    has run and its round trips are done.
 3. No timer either: `ClockDeadlock`.
@@ -17,18 +18,25 @@ In ``scaled`` and ``real`` mode time passes by itself, and every wait is a real 
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import select
 import selectors
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from pytest_smartattend.engine.clock import VirtualClock
+from pytest_smartattend.engine.deadlines import Deadline
 from pytest_smartattend.errors import ClockDeadlock, ClockStall
 from pytest_smartattend.loop.flight import Flight
 
 _SECOND: Final = 1_000_000_000
 #: How often attached things are asked: they cannot wake a selector.
 _ASK_AGAIN_NS: Final = 1_000_000
+#: For how long, in real time, what is due at the same instant waits for a round trip from which nothing is heard.
+_TIE_PATIENCE_NS: Final = _SECOND
+#: A wait without an end is taken in pieces of an hour.
+_LONG_NS: Final = 3600 * _SECOND
 #: How many turns in a row may find something to run before the real clock is read.
 _TURNS: Final = 1024
 #: select(2) takes no descriptor from here on.
@@ -76,6 +84,8 @@ class IdleSelector(selectors.BaseSelector):
         self._flight_ns: int | None = None  # since when something has been in flight without a pause
         self._moved_ns = 0  # when the clock last moved while something was
         self._progress_ns = 0  # when the outside was last heard
+        self._look_outs: list[tuple[int, int, Callable[[], object]]] = []
+        self._tickets = itertools.count()
         self._busy_turns = 0
         self._running_ns = 0  # since when every turn has found something to run
 
@@ -86,6 +96,10 @@ class IdleSelector(selectors.BaseSelector):
     def stamp(self) -> int:
         """The real clock while something is in flight, else 0: a timer set before a flight is counted from its start."""
         return 0 if self._flight_ns is None else self._real()
+
+    def look_out(self, nanoseconds: int, callback: Callable[[], object]) -> None:
+        """Call `callback` when so much real time has passed, whatever the clock does; it is no deadline of the clock."""
+        heapq.heappush(self._look_outs, (self._real() + nanoseconds, next(self._tickets), callback))
 
     # asyncio's registrations, noted and passed on
 
@@ -132,6 +146,8 @@ class IdleSelector(selectors.BaseSelector):
         if timeout is not None and timeout <= 0:
             return self._while_running()
         self._busy_turns = 0
+        while self._look_outs and self._look_outs[0][0] <= self._real():
+            heapq.heappop(self._look_outs)[2]()
         if self._clock.mode == "discrete":
             return self._discrete()
         return self._paced()
@@ -174,8 +190,7 @@ class IdleSelector(selectors.BaseSelector):
         stall = self._progress_ns + self._guard_ns()
         until = stall
         if first is not None:
-            to_go = max(0, first.when_ns - self._clock.elapsed_ns())
-            due = max(first.set_ns, self._moved_ns) + to_go
+            due = self._due_in_flight(first)
             if now >= due:
                 self._moved_ns = now
                 self._clock.fire_next()
@@ -183,23 +198,32 @@ class IdleSelector(selectors.BaseSelector):
             until = min(stall, due)
         if now >= stall:
             raise ClockStall(self._stall(now))
-        until = min(until, now + self._patience(now))
-        return self._heard(self._block(until - now))
+        return self._heard(self._block(self._before_look_out(min(until - now, self._patience(now)))))
+
+    def _due_in_flight(self, first: Deadline) -> int:
+        to_go = first.when_ns - self._clock.elapsed_ns()
+        if to_go > 0:
+            return max(first.set_ns, self._moved_ns) + to_go
+        # Due at this very instant, behind one that is not done yet: unless the first waits for the second.
+        return max(first.set_ns, self._progress_ns) + _TIE_PATIENCE_NS
 
     def _patience(self, now: int) -> int:
         # What cannot wake the selector is asked again; so is a connection whose answer may be complete.
         return self._flight.ends_by_itself_ns(now) or (_ASK_AGAIN_NS if self._clock.reported() else self._guard_ns())
 
     def _paced(self) -> list[Event]:
-        while True:
-            if self._fire_due():
-                return self._heard(self._inner.select(0))
-            first = self._clock.first_deadline()
-            if first is None:
-                return self._heard(self._inner.select(None))
-            wait = (first.when_ns - self._clock.elapsed_ns()) / self._clock.factor
-            if ready := self._heard(self._block(max(0, int(wait)))):
-                return ready
+        if self._fire_due():
+            return self._heard(self._inner.select(0))
+        first = self._clock.first_deadline()
+        if first is None:
+            return self._heard(self._block(self._before_look_out(_LONG_NS)))
+        wait = int((first.when_ns - self._clock.elapsed_ns()) / self._clock.factor)
+        return self._heard(self._block(self._before_look_out(max(0, wait))))
+
+    def _before_look_out(self, nanoseconds: int) -> int:
+        if not self._look_outs:
+            return nanoseconds
+        return max(0, min(nanoseconds, self._look_outs[0][0] - self._real()))
 
     def _fire_due(self) -> bool:
         fired = False
