@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -81,13 +83,16 @@ def test_a_request_under_way_is_finished_before_it_stops(served: Served) -> None
     assert served.process.wait(PATIENCE) == 0
 
 
-@pytest.mark.parametrize("status", [401, 413])
-def test_who_sends_far_too_much_still_gets_to_read_the_answer(served: Served, status: int) -> None:
-    headers = {"content-type": "application/json"}
-    path = "/incidents" if status == 401 else "/auth/login"
-    for _ in range(5):
-        answer = httpx.post(f"{served.url}{path}", content=b" " * 10_000_000, headers=headers)
-        assert answer.status_code == status
+@pytest.mark.parametrize(("path", "status"), [("incidents", 401), ("auth/login", 413)])
+def test_who_sends_far_too_much_still_gets_to_read_the_answer(served: Served, path: str, status: int) -> None:
+    url = httpx.URL(served.url)
+    headers = {"Content-Type": "application/json", "Connection": "close"}
+    for _ in range(3):
+        # this client, as most, sends all before it reads anything
+        client = http.client.HTTPConnection(url.host, url.port, timeout=PATIENCE)
+        with contextlib.closing(client):
+            client.request("POST", f"/api/{path}", body=b" " * 10_000_000, headers=headers)
+            assert client.getresponse().status == status
 
 
 def refuses(host: str, port: int | None) -> bool:

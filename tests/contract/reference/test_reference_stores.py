@@ -75,7 +75,8 @@ class Wire:
                 continue
             sink.write(data)
             await sink.drain()
-        sink.close()
+        if not self.is_silent.is_set():  # a silent network does not tell of an end either
+            sink.close()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:
@@ -193,6 +194,21 @@ async def test_nobody_waits_for_ever_for_a_lock_that_another_holds(world: World)
         answer = await world.client(app=app).post(f"/incidents/{incident}/acknowledge")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert [row["kind"] for row in world.rows("SELECT kind FROM timeline")] == ["created"]
+
+
+@pytest.mark.asyncio
+async def test_the_server_itself_ends_what_outlives_the_deadline(world: World) -> None:
+    """For a worker that was stopped, and could not cut its connection itself."""
+    store = world.start(replace(world.settings, store_deadline=timedelta(milliseconds=300))).state.platform.database
+    async with await store.connect() as working:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await working.execute("SELECT pg_sleep(30)")
+    idle = await store.connect()
+    await idle.execute("SELECT pg_advisory_lock(1)")
+    with world.sql() as connection:
+        connection.execute("SET statement_timeout = '20s'")
+        connection.execute("SELECT pg_advisory_lock(1)")  # held until the idle transaction has been ended
+    await idle.close()
 
 
 @pytest.mark.asyncio
