@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from pytest_smartattend.engine.history import FAILED, OK, History, Operation, Outcome
@@ -46,10 +45,10 @@ def nothing_lost(history: History, rows: Rows) -> Judgement:
     """What was acknowledged is stored under the id that the answer carried; an answer without id needs its key."""
     findings = Findings("nothing acknowledged is lost")
     stored: dict[str, Any] = {}
-    others: set[tuple[str, Any]] = set()
+    others: dict[str, list[Any]] = {}
     for key, row_id in rows:
         if stored.setdefault(key, row_id) != row_id:
-            others.add((key, row_id))
+            others.setdefault(key, []).append(row_id)
     absent = object()
     acknowledged = 0
     for place, (outcome, key, result) in enumerate(zip(history.outcomes, history.keys, history.results, strict=True)):
@@ -59,7 +58,7 @@ def nothing_lost(history: History, rows: Rows) -> Judgement:
         row_id = stored.get(key, absent)
         if row_id is absent:
             findings.add(f"{key!r} was acknowledged and is not stored", history[place])
-        elif result is not None and row_id != result and (key, result) not in others:
+        elif result is not None and row_id != result and result not in others.get(key, ()):
             findings.add(f"{key!r} was acknowledged as {result!r} and is stored as {row_id!r}", history[place])
     if len(history) and not acknowledged:
         findings.add("nothing was acknowledged, so nothing could be lost", verdict=Verdict.UNKNOWN)
@@ -120,34 +119,42 @@ def legal_order(
         steps: state → the states that may follow it. A state that is no key of it is not legal at all.
     """
     findings = Findings("legal order of states")
-    by_key: dict[str, list[Operation]] = {}
-    for read in reads:
-        if read.outcome == "ok":
-            by_key.setdefault(read.key, []).append(read)
-    for key, seen in by_key.items():
-        seen.sort(key=lambda read: read.begin)
-        _judge_steps(findings, seen, steps)
-        passed = iter(read.result for read in seen)
-        if through and (not all(state in passed for state in through) or seen[-1].result != through[-1]):
-            states = [
-                seen[0].result,
-                *(after.result for before, after in pairwise(seen) if before.result != after.result),
-            ]
-            findings.add(f"{key!r} went {' → '.join(map(str, states))}, not {' → '.join(through)}", seen[-1])
+    by_key: dict[str, list[int]] = {}
+    for place, (key, outcome) in enumerate(zip(reads.keys, reads.outcomes, strict=True)):
+        if outcome == OK:
+            by_key.setdefault(key, []).append(place)
+    for key, places in by_key.items():
+        places.sort(key=reads.begins.__getitem__)
+        states = _judge_steps(findings, reads, places, steps)
+        passed = iter(states)
+        if through and (not all(state in passed for state in through) or states[-1] != through[-1]):
+            text = f"{key!r} went {' → '.join(map(str, states))}, not {' → '.join(through)}"
+            findings.add(text, reads[places[-1]])
     return findings.judgement(sum(map(len, by_key.values())))
 
 
-def _judge_steps(findings: Findings, seen: Sequence[Operation], steps: Mapping[str, Collection[str]]) -> None:
-    for read in seen:
-        if read.result not in steps:
-            findings.add(f"{read.result!r} is none of {', '.join(steps)}", read)
-    for before, after in pairwise(seen):
-        if before.result == after.result or after.result in steps.get(before.result, ()):
-            continue
-        if before.end is not None and before.end < after.begin:
-            findings.add(f"{before.result!r} cannot be followed by {after.result!r}", after)
-        else:
-            findings.add(f"{before.result!r} and {after.result!r} were read at once", after, verdict=Verdict.UNKNOWN)
+def _judge_steps(
+    findings: Findings, reads: History, places: Sequence[int], steps: Mapping[str, Collection[str]]
+) -> list[Any]:
+    """Judge each change of state, and tell the states that were passed."""
+    passed: list[Any] = []
+    before = -1
+    state: Any = object()
+    for place in places:
+        if reads.results[place] != state:
+            after = reads.results[place]
+            if not isinstance(after, str) or after not in steps:
+                findings.add(f"{after!r} is none of {', '.join(steps)}", reads[place])
+            elif passed and after not in steps.get(state, ()):
+                if reads.ends[before] < reads.begins[place]:
+                    findings.add(f"{state!r} cannot be followed by {after!r}", reads[place])
+                else:
+                    text = f"{state!r} and {after!r} were read at once"
+                    findings.add(text, reads[place], verdict=Verdict.UNKNOWN)
+            passed.append(after)
+            state = after if isinstance(after, str) else repr(after)
+        before = place
+    return passed
 
 
 def nothing_left(leftovers: Sequence[object], connections: int, allowed: int) -> Judgement:

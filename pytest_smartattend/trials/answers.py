@@ -44,25 +44,36 @@ class Raw(NamedTuple):
             return None
 
 
+class _Head(NamedTuple):
+    """What a head says: `length` of the body is -1 where the body's own end tells."""
+
+    text: bytes
+    status: int
+    length: int
+    chunked: bool
+    keeps: bool
+
+
 class Parser:
     """Turns the bytes of one connection into answers, one request at a time.
+
+    A head that is byte for byte the one before it, as most are in a storm, is not read again.
 
     Attributes:
         continued: whether a ``100 Continue`` came since the last `begin`.
     """
 
-    __slots__ = ("_data", "_end", "_head", "_headless", "_lower", "continued")
+    __slots__ = ("_bodyless", "_data", "_head", "_last", "continued")
 
     def __init__(self) -> None:
+        self._last: _Head | None = None
         self.begin(bodyless=False)
 
     def begin(self, *, bodyless: bool) -> None:
         """Expect the answer to a new request; `bodyless` for HEAD, whose answer has none."""
-        self._data = bytearray()
-        self._head = b""
-        self._lower = b""
-        self._end = 0
-        self._headless = bodyless
+        self._data = b""
+        self._head: _Head | None = None
+        self._bodyless = bodyless
         self.continued = False
 
     def feed(self, data: bytes) -> Raw | None:
@@ -71,71 +82,69 @@ class Parser:
         Raises:
             MalformedAnswer: it is no HTTP/1.1.
         """
-        self._data += data
-        if not self._head and not self._read_head():
+        self._data = self._data + data if self._data else data
+        head = self._head or self._read_head()
+        if head is None:
             return None
-        if self._end >= 0:
-            return self._whole(bytes(self._data[: self._end])) if len(self._data) >= self._end else None
-        if self._value(b"transfer-encoding") is None:
-            return None  # it lasts until the connection ends
-        body = _unchunked(self._data)
-        return None if body is None else self._whole(body)
+        length = 0 if self._bodyless else head.length
+        if length >= 0:
+            return Raw(head.status, head.text, self._data[:length], head.keeps) if len(self._data) >= length else None
+        body = _unchunked(self._data) if head.chunked else None
+        return None if body is None else Raw(head.status, head.text, body, head.keeps)
 
     def eof(self) -> Raw | None:
         """The connection ended: the answer if that is how it ends, else None, for a part of it is lost."""
-        until_end = self._head and self._end < 0 and self._value(b"transfer-encoding") is None
-        return self._whole(bytes(self._data))._replace(keeps=False) if until_end else None
+        head = self._head
+        until_end = head is not None and head.length < 0 and not head.chunked
+        return Raw(head.status, head.text, self._data, keeps=False) if head is not None and until_end else None
 
-    def _read_head(self) -> bool:
+    def _read_head(self) -> _Head | None:
         while (end := self._data.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._data[:end])
-            if not head.startswith(b"HTTP/1.") or not head[9:12].isdigit():
-                raise MalformedAnswer(f"not an answer of HTTP/1.1: {head[:80]!r}")
-            del self._data[: end + 4]
-            if head[9:10] != b"1":
-                self._head, self._lower = head, head.lower()
-                self._end = self._body_length()
-                return True
-            self.continued = self.continued or head[9:12] == b"100"
+            text = self._data[:end]
+            self._data = self._data[end + 4 :]
+            head = self._last if self._last is not None and self._last.text == text else _parsed(text)
+            if head.status >= 200:
+                self._head = self._last = head
+                return head
+            self.continued = self.continued or head.status == 100
         if len(self._data) > HEAD_LIMIT:
             raise MalformedAnswer(f"a head of more than {HEAD_LIMIT} bytes")
-        return False
-
-    def _body_length(self) -> int:
-        """Bytes of the body; -1 where only its own end tells."""
-        if self._headless or int(self._head[9:12]) in _WITHOUT_BODY:
-            return 0
-        if self._value(b"transfer-encoding") is not None:
-            return -1
-        length = self._value(b"content-length")
-        if length is None:
-            return -1
-        if not length.isdigit():
-            raise MalformedAnswer(f"a content-length of {length!r}")
-        return int(length)
-
-    def _value(self, name: bytes) -> bytes | None:
-        at = self._lower.find(b"\r\n" + name + b":")
-        if at < 0:
-            return None
-        start = at + len(name) + 3
-        end = self._lower.find(b"\r\n", start)
-        return self._lower[start : end if end >= 0 else None].strip()
-
-    def _whole(self, body: bytes) -> Raw:
-        connection = self._value(b"connection")
-        keeps = connection != b"close" and (self._head.startswith(b"HTTP/1.1") or connection == b"keep-alive")
-        return Raw(int(self._head[9:12]), self._head, body, keeps)
+        return None
 
 
-def _unchunked(data: bytearray) -> bytes | None:
+def _parsed(text: bytes) -> _Head:
+    if not text.startswith(b"HTTP/1.") or not text[9:12].isdigit():
+        raise MalformedAnswer(f"not an answer of HTTP/1.1: {text[:80]!r}")
+    status, lower = int(text[9:12]), text.lower()
+    chunked = _value(lower, b"transfer-encoding") is not None
+    length = _value(lower, b"content-length")
+    if length is not None and not length.isdigit():
+        raise MalformedAnswer(f"a content-length of {length!r}")
+    connection = _value(lower, b"connection")
+    keeps = connection != b"close" and (text.startswith(b"HTTP/1.1") or connection == b"keep-alive")
+    if status in _WITHOUT_BODY:
+        return _Head(text, status, 0, chunked=False, keeps=keeps)
+    return _Head(text, status, -1 if chunked or length is None else int(length), chunked, keeps)
+
+
+def _value(lower: bytes, name: bytes) -> bytes | None:
+    """A header's value in a head of lower case; None where there is no such header."""
+    at = lower.find(b"\r\n" + name + b":")
+    if at < 0:
+        return None
+    start = at + len(name) + 3
+    end = lower.find(b"\r\n", start)
+    return lower[start : end if end >= 0 else None].strip()
+
+
+def _unchunked(data: bytes) -> bytes | None:
     """The body that was sent in chunks; None while its end is not there. Trailers are left unread."""
     body, at = bytearray(), 0
     while (line := data.find(b"\r\n", at)) >= 0:
         try:
             size = int(data[at:line].partition(b";")[0], 16)
         except ValueError:
-            raise MalformedAnswer(f"a chunk of size {bytes(data[at:line])[:20]!r}") from None
+            raise MalformedAnswer(f"a chunk of size {data[at:line][:20]!r}") from None
         at = line + 2
         if size == 0:
             return bytes(body) if data.find(b"\r\n", at) >= 0 else None

@@ -118,16 +118,15 @@ class _Run:
         self._address = address_of(storm.base_url)
         self._hold = hold
         self._patience = patience
-        self._encoded: dict[int, tuple[Request, bytes]] = {}
+        self._last: tuple[Request | None, bytes] = (None, b"")
         self._result = StormResult(mode)
         self._ended = 0
 
     def bytes_of(self, request: Request) -> bytes:
-        """The request's bytes, made once for each `Request`. The request is kept, lest its identity be used again."""
-        known = self._encoded.get(id(request))
-        if known is None:
-            known = self._encoded[id(request)] = (request, request.encoded(self._address, hold=self._hold))
-        return known[1]
+        """The request's bytes; made anew only where it is not the one before, as it mostly is in a storm."""
+        if request is not self._last[0]:
+            self._last = (request, request.encoded(self._address, hold=self._hold))
+        return self._last[1]
 
     async def last_byte(self, requests: Sequence[tuple[Request, bytes]]) -> StormResult:
         wires = [self._wire() for _ in requests]
@@ -183,11 +182,12 @@ class _Run:
         """Carry one operation through, from its first attempt (on its way already if `held`) into the history."""
         history, retries, key = self._result.history, self._storm.retries, request.key or request.path
         place = history.invoke(process, f"{request.method} {request.path}", key, request.idempotency_key, begin)
+        data = self.bytes_of(request)
         outcome: Outcome = "failed"
         result: object = None
         attempt = 1
         while True:
-            reply = await (wire.released() if held else wire.exchange(self.bytes_of(request)))
+            reply = await (wire.released() if held else wire.exchange(data))
             self._result.count(reply)
             seen = outcome_of_reply(request.method, reply)
             if seen == "ok" and reply.raw is not None:

@@ -1,7 +1,8 @@
-"""Three small platforms over one real database, two of which are broken in the ways that storms are there to find.
+"""Small platforms over one real database, two of which are broken in the ways that storms are there to find.
 
+``/api/noop``            reads the body and answers, without the database
 ``/api/sound``           one statement inserts or leaves alone, then reads
-``/api/select-then-insert``  looks whether the record is there, and inserts it if it was not
+``/api/select-then-insert`` looks whether the record is there, and inserts it if it was not
 ``/api/key-before-body`` looks whether the Idempotency-Key is known before it reads the body, as middleware does
 ``/api/shed``            as sound, and answers 503 to every second request of a worker, after it was done or before
 
@@ -48,7 +49,9 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if shed == 1:
         await _answer(send, 503, {})
         return
-    if path == "/api/select-then-insert":
+    if path == "/api/noop":
+        record = 1
+    elif path == "/api/select-then-insert":
         known = await _query("select id from records where name = %s", name)
         record = known or await _query("insert into records (name) values (%s) returning id", name)
     elif path == "/api/key-before-body":

@@ -169,9 +169,15 @@ def test_health_that_recovered_and_fell_again_is_not_where_it_should_end() -> No
 
 
 def test_a_state_that_does_not_exist_is_found() -> None:
-    judged = legal_order(reads("healthy", "splendid"))
-    assert judged.verdict is Verdict.FALSE
-    assert "'splendid' is none of" in judged.findings[0].text
+    seen = reads("healthy", "splendid")
+    red(legal_order(seen), "'splendid' is none of", seen[1])
+
+
+def test_answers_of_any_shape_are_judged_and_do_not_break_the_judge() -> None:
+    odd = History([Operation(0, "submit", "k", None, "ok", {"not": ["an id"]}, 0, 1)])
+    assert nothing_lost(odd, [("k", "1")]).verdict is Verdict.FALSE
+    assert legal_order(odd).verdict is Verdict.FALSE
+    assert same_id(odd).holds
 
 
 def test_reads_that_overlap_leave_the_order_unknown() -> None:
