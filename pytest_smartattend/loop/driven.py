@@ -179,7 +179,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
         if getattr(callback, "__module__", None) in LOOK_OUTS:
             self._idle.look_out(when_ns - now_ns, timer.due)
         elif when <= now_ns / _SECOND:
-            self.call_soon(timer.due, context=context)
+            self.call_soon(timer.due)  # which enters the context itself
         elif when_ns < _NEVER:
             # What rounds to nothing still passes time, or a loop that waits for the rest of a delay would never end.
             timer.wait_until(max(when_ns, now_ns + 1), self._idle.stamp())
