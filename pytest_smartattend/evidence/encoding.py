@@ -49,6 +49,17 @@ def text(value: str) -> str:
     return value
 
 
+def well_formed(value: Any) -> Any:  # noqa: ANN401
+    """JSON values without lone surrogates in any of their texts, for what did not come through `plain`."""
+    if isinstance(value, str):
+        return value if value.isascii() else _LONE_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list | tuple):
+        return [well_formed(member) for member in value]
+    if isinstance(value, Mapping):
+        return {well_formed(key): well_formed(member) for key, member in value.items()}
+    return value
+
+
 def plain(value: object, depth: int = 0) -> Json:
     """`value` as JSON can hold it.
 

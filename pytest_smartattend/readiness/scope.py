@@ -93,7 +93,7 @@ class _Reader:
                 f'changed, then write requirements = "{self.requirements.version}"',
             )
         postgres = table.get("postgres")
-        if postgres is not None and (not isinstance(postgres, int) or isinstance(postgres, bool)):
+        if postgres is not None and (not isinstance(postgres, int) or not 9 <= postgres < 1000):
             raise self._wrong("postgres", "`postgres` must be a major version, such as 17")
         required = tuple(self._own(table.get("required", [])))
         excluded = tuple(self._entries(table, "not_applicable", required))

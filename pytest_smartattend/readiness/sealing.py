@@ -37,7 +37,11 @@ def faults(document: Mapping[str, Any], key: bytes, *, must_be_signed: bool) -> 
 
     Where a key is at hand, an unsigned document is wrong: taking the signature off must not help anybody.
     """
-    claimed, content = document["seal"], _canonical(document)
+    claimed = document["seal"]
+    try:
+        content = _canonical(document)
+    except rfc8785.CanonicalizationError as problem:
+        return [f"it has no canonical form, so no run wrote it ({problem})"]
     found = []
     if not hmac.compare_digest(claimed["sha256"], hashlib.sha256(content).hexdigest()):
         found.append("its content was changed after it was sealed")

@@ -196,7 +196,7 @@ def pytest_runtest_makereport(
 
 def _show_in_pytest_html(report: pytest.TestReport, evidence: Evidence) -> None:
     """pytest-html shows no user properties; its own extras are plain mappings, which execnet carries."""
-    content = f"{evidence.events} pieces of evidence"
+    content = f"pieces of evidence: {evidence.events}"
     shown = {
         "name": "evidence",
         "format_type": "text",

@@ -157,6 +157,14 @@ def test_what_is_no_document_is_not_trusted(tmp_path: Path, content: bytes) -> N
     assert ask(tmp_path / "absent.json", Question(needed, NOW, dt.timedelta(days=8))).exit_code == 40
 
 
+@pytest.mark.parametrize("value", [2**60, "\ud800"])
+def test_a_document_that_has_no_canonical_form_is_not_trusted(gate: Callable[..., Answer], value: object) -> None:
+    def bend(document: dict[str, Any]) -> None:
+        document["target"]["description"] = value
+
+    assert gate(bend).exit_code == 40
+
+
 def test_half_a_document_is_not_trusted(project: Project, honest: Judged) -> None:
     content = honest.path.read_bytes()
     honest.path.write_bytes(content[: len(content) // 2])

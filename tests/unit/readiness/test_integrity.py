@@ -91,7 +91,7 @@ def test_only_three_reports_that_passed_make_a_pass() -> None:
     passes = [
         found
         for found in itertools.product(words, words, words, (False, True), (False, True), (False, True))
-        if Phases(*found).outcome() == "passed"  # type: ignore[arg-type]
+        if Phases(*found).outcome() == "passed"
     ]
     assert passes == [("passed", "passed", "passed", False, False, False)]
 
