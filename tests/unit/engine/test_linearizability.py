@@ -183,6 +183,7 @@ class Once:
         ([r("a", 0, 1)], "before anybody began to write"),
         ([s("a", 0, 1), r(None, 2, 3)], "and later not found"),
         ([s(None, 0, None), r("a", 2, 3), r(None, 4, 5)], "and later not found"),
+        ([r(None, 0, 1), s("a", 2, 3), r(None, 4, 5)], "and later not found"),
         ([s(None, 0, 1, outcome="failed"), r("a", 2, 3)], "before anybody began to write"),
     ],
 )

@@ -35,3 +35,10 @@ def test_a_false_finding_is_shown_behind_any_crowd_of_unknown_ones() -> None:
     assert len(judged.findings) == KEPT
     assert str(judged).splitlines()[1] == "  certainly — submit of 'k' by process 7: ok 'id' (2.000 ms)"
     assert str(judged).endswith("and 6 more")
+
+
+def test_a_later_doubt_does_not_soften_what_is_false() -> None:
+    findings = Findings("p")
+    findings.add("certainly")
+    findings.add("perhaps", verdict=Verdict.UNKNOWN)
+    assert findings.judgement(2).verdict is Verdict.FALSE

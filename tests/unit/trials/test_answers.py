@@ -103,3 +103,13 @@ def test_a_connection_is_kept_as_the_answer_says(head: bytes, *, keeps: bool) ->
     raw = feed(head + b"\r\nContent-Length: 0\r\n\r\n", [])
     assert raw is not None
     assert raw.keeps is keeps
+
+
+def test_each_answer_of_a_connection_has_its_own_head() -> None:
+    parser, statuses = Parser(), []
+    for data in (PLAIN, PLAIN, EMPTY, PLAIN):
+        parser.begin(bodyless=False)
+        raw = parser.feed(data)
+        assert raw is not None
+        statuses.append((raw.status, raw.body))
+    assert statuses == [(201, b'{"id":"1"}')] * 2 + [(204, b""), (201, b'{"id":"1"}')]
