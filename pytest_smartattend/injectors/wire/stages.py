@@ -117,13 +117,13 @@ class LatencyStage(DelayLine):
         self._drawn = 0
 
     def plan(self, arrived: float, piece: Piece, remaining: int) -> tuple[float, int]:
-        """After delay ± jitter, whole, and not before the piece in front of it."""
+        """After delay ± jitter, whole; its turn comes after the piece in front of it, which keeps the order."""
         self.grip.acted()
         delay = self._delay
         if self._jitter:
             delay += self._jitter * self.grip.vary(self.flow.way, self._drawn)
             self._drawn += 1
-        return max(arrived + delay, self.last), remaining
+        return arrived + delay, remaining
 
 
 class BandwidthStage(DelayLine):
