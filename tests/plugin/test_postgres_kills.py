@@ -121,6 +121,7 @@ def test_an_ended_run_leaves_nothing(start: Callable[..., Started], words: tuple
     run = start(*words)
     assert run.go_on() == 0, run.output.read_text()
     assert not run.place.exists()
+    assert run.server not in running(str(run.place))  # pytest itself ends it and waits for that
     run.expect_nothing_left()
 
 
