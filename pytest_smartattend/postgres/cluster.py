@@ -172,8 +172,7 @@ class Cluster:
                 **self.identity.process_options(),
             )
         deadline = time.monotonic() + _DEADLINE
-        state = self.data / "postmaster.pid"
-        while not _is_ready(state):
+        while not is_ready(self.data, process.pid):
             if process.poll() is not None or time.monotonic() > deadline:
                 self.stop(process.pid)
                 raise ServerFailed(
@@ -193,10 +192,12 @@ class Cluster:
             time.sleep(0.0005)
 
 
-def _is_ready(state: Path) -> bool:
-    # The server writes its state on the eighth line of this file; looking is cheaper than connecting.
+def is_ready(data: Path, pid: int) -> bool:
+    """Whether the server with this process id says in its data directory that it accepts connections."""
+    # It writes its state on the eighth line of this file; looking is cheaper than connecting. The first line is its
+    # process id: what a killed server said of itself says nothing of the next one.
     try:
-        lines = state.read_bytes().split(b"\n")
+        lines = (data / "postmaster.pid").read_bytes().split(b"\n")
     except OSError:
         return False
-    return len(lines) > 7 and lines[7].strip() == b"ready"
+    return len(lines) > 7 and lines[7].strip() == b"ready" and lines[0].strip() == str(pid).encode()

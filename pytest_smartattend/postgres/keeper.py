@@ -20,6 +20,7 @@ import time
 _GRACE = 8.0  # seconds; PostgreSQL itself kills stuck children 5 s after SIGQUIT
 _ROOM = 512 * 2**20  # bytes that must be free before a copy is made ahead
 _STALE = 600.0  # seconds after which a half-unpacked copy is nobody's
+_PROGRAMS = {b"postgres", b"initdb", b"unshare", b"pg_basebackup", b"pg_receivewal", b"pg_rewind", b"pg_verifybackup"}
 
 
 def _read(path: str) -> bytes:
@@ -56,7 +57,7 @@ def processes_in(folder: str) -> list[int]:
         for name in os.listdir("/proc"):  # noqa: PTH208
             if name.isdigit() and int(name) != os.getpid():
                 words = _read(f"/proc/{name}/cmdline").split(b"\0")
-                postgres = words[:1] != [b""] and words[0].rpartition(b"/")[2] in {b"postgres", b"initdb", b"unshare"}
+                postgres = words[:1] != [b""] and words[0].rpartition(b"/")[2] in _PROGRAMS
                 with contextlib.suppress(OSError):
                     where = os.fsencode(os.readlink(f"/proc/{name}/cwd")) + b"/"  # noqa: PTH115
                     if where.startswith(inside) and _is_server(name):
@@ -109,6 +110,7 @@ def end_servers(folder: str) -> None:
             if number == signal.SIGKILL or pid not in asked:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
+                    os.kill(pid, signal.SIGCONT)  # one that a drill has stopped does not hear the first
                 asked.add(pid)
         time.sleep(0.002)
         if time.monotonic() > deadline + _GRACE:
