@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
@@ -180,7 +181,7 @@ def test_busy_work_is_counted_and_forgotten_also_after_an_error() -> None:
     clock = VirtualClock()
     released: list[int] = []
     clock.on_release = lambda: released.append(1)
-    with clock.busy("outer"), pytest.raises(ZeroDivisionError), clock.busy("inner"):
+    with clock.busy("outer"), suppress(ZeroDivisionError), clock.busy("inner"):
         assert clock.declared() == ["outer", "inner"]
         raise ZeroDivisionError
     assert clock.declared() == []
