@@ -134,21 +134,23 @@ def theirs(clock: Clock, pg_ctl: str, load: Callable[[str], None]) -> None:
         template.init()
         load(f"postgresql://postgres@127.0.0.1:{port}/tests_tmpl")
 
-    clock.measure("pytest-postgresql: session ready, no schema", ready)
-    clock.measure("pytest-postgresql: its template migrated", migrate)
-    for number in range(4):
-        one = DatabaseJanitor(
-            user="postgres", host="127.0.0.1", port=port, dbname=f"tests{number}", template_dbname="tests_tmpl"
-        )
+    try:
+        clock.measure("pytest-postgresql: session ready, no schema", ready)
+        clock.measure("pytest-postgresql: its template migrated", migrate)
+        for number in range(4):
+            one = DatabaseJanitor(
+                user="postgres", host="127.0.0.1", port=port, dbname=f"tests{number}", template_dbname="tests_tmpl"
+            )
 
-        def take(one: DatabaseJanitor = one, number: int = number) -> None:
-            one.init()
-            answered(f"postgresql://postgres@127.0.0.1:{port}/tests{number}")
+            def take(one: DatabaseJanitor = one, number: int = number) -> None:
+                one.init()
+                answered(f"postgresql://postgres@127.0.0.1:{port}/tests{number}")
 
-        clock.measure("pytest-postgresql: database for a test, connected", take)
-        clock.measure("pytest-postgresql: its teardown", one.drop)
-    clock.measure("pytest-postgresql: session end", executor.stop)
-    shutil.rmtree(folder)
+            clock.measure("pytest-postgresql: database for a test, connected", take)
+            clock.measure("pytest-postgresql: its teardown", one.drop)
+    finally:
+        clock.measure("pytest-postgresql: session end", executor.stop)
+        shutil.rmtree(folder)
 
 
 def table(times: Times) -> str:
