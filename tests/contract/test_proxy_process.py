@@ -65,16 +65,18 @@ def test_a_killed_owner_leaves_nothing(company: str, upstream_of: Any) -> None:
     ) as owner:
         assert owner.stdout is not None
         proxy_pid, port, child = (int(word) for word in owner.stdout.readline().split())
-        client = socket.create_connection(("127.0.0.1", port), timeout=10)
-        with client:
-            client.sendall(b"x")
-            assert client.recv(1) == b"x"
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"x")
+                assert client.recv(1) == b"x"
+                owner.kill()
+                assert _ends(proxy_pid)
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", port), timeout=10)
+        finally:
             owner.kill()
-            assert _ends(proxy_pid)
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=10)
-        if child:
-            os.kill(child, signal.SIGKILL)
+            if child:
+                os.kill(child, signal.SIGKILL)
 
 
 def test_stopping_ends_the_process_and_its_connections(echo_proxy: TcpProxy, connect: Connect) -> None:
