@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from pytest_smartattend.evidence import encoding
 from pytest_smartattend.evidence.journal import ReadJournal
 from pytest_smartattend.readiness import advice, portrait
 from pytest_smartattend.readiness.integrity import Fate, Seen, reconcile
@@ -89,7 +88,7 @@ def build(facts: Facts, seen: Seen, journals: Sequence[ReadJournal]) -> dict[str
     document["faults"] = [one for name, own in tests.items() for one in portrait.faults(name, own)]
     document["integrity"] = _integrity(document, seen, witness, journals)
     document["not_exercised"] = _not_exercised(facts)
-    return _judged(encoding.well_formed(document), facts)
+    return _judged(document, facts)
 
 
 def _judged(document: dict[str, Any], facts: Facts) -> dict[str, Any]:

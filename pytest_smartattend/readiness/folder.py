@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_smartattend.errors import EvidenceError, UsageError
+from pytest_smartattend.evidence import encoding
 from pytest_smartattend.readiness import page, reading, sealing
 
 DOCUMENT = "readiness.json"
@@ -46,6 +47,8 @@ def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
         EvidenceError: it is not to the schema, or the folder cannot be written.
     """
     ordered = {name: document[name] for name in _ORDER}
+    if not _is_unicode(ordered):  # a test's name or message with lone surrogates in it
+        ordered = encoding.well_formed(ordered)
     ordered["seal"] = sealing.seal(ordered, signing_key())
     faults = reading.schema_faults(ordered)
     if faults:
@@ -53,6 +56,14 @@ def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     _replace(folder / DOCUMENT, json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _replace(folder / PAGE, page.render(ordered))
     return ordered
+
+
+def _is_unicode(document: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _replace(path: Path, content: str) -> None:

@@ -48,11 +48,6 @@ class Phases:
     expected_to_fail: bool = False
     rerun: bool = False
 
-    def with_report(self, phase: str, outcome: str) -> Phases:
-        """The same, with the outcome of one phase: setup, call or teardown."""
-        reported: dict[str, Any] = {phase: outcome}
-        return replace(self, **reported)
-
     def outcome(self) -> str:
         """One of `ORDER`; ``vanished`` where the reports end before the clean-up's."""
         if self.crashed:

@@ -20,7 +20,7 @@ def objective_status(observed: float, limit: float) -> str:
     """``met``, ``near_limit`` (over 80 % of the limit) or ``missed``. A limit of zero is met or missed."""
     if observed > limit:
         return "missed"
-    return "near_limit" if limit > 0 and observed > NEAR * limit else "met"
+    return "near_limit" if observed > NEAR * limit else "met"
 
 
 def required_ids(requirements: Requirements, scope: Mapping[str, Any]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 #: pytest's own exit status for "something went wrong that is no test's failure"
 INTERNAL_ERROR = int(pytest.ExitCode.INTERNAL_ERROR)
+_PHASES = ("setup", "call", "teardown")
+#: outcomes by which plugins say that an attempt failed and is repeated
 _RERUN = {"rerun", "retried"}
 
 
@@ -46,32 +47,32 @@ def _never_replace_workers_where_that_hangs(config: pytest.Config) -> None:
         config.option.maxworkerrestart = "0"
 
 
-@dataclass
 class _Open:
-    """The reports of an attempt that has not ended yet."""
+    """The reports of an attempt, as they come. Plain attributes: this runs three times for every test of every run."""
 
-    phases: Phases = field(default_factory=Phases)
-    seconds: float = 0.0
-    reason: str = ""
-    head: str = ""
-    events: int = 0
+    __slots__ = ("crashed", "events", "expected_to_fail", "head", "phases", "reason", "rerun", "seconds")
+
+    def __init__(self) -> None:
+        self.phases: dict[str, str] = {}
+        self.crashed = self.expected_to_fail = self.rerun = False
+        self.seconds = 0.0
+        self.reason = self.head = ""
+        self.events = 0
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in one report."""
-        outcome = str(report.outcome)
-        phases = self.phases
+        outcome: str = report.outcome
         if outcome in _RERUN:
-            phases = replace(phases, rerun=True)
-            outcome = "failed"
-        if report.when in {"setup", "call", "teardown"}:
-            before = getattr(phases, report.when)
+            self.rerun, outcome = True, "failed"
+        if report.when in _PHASES:
+            before = self.phases.get(report.when)
             # Subtests report several calls for one test: a failed one is not mended by those that follow.
-            if before != "failed" and (not before or not hasattr(report, "context") or outcome == "failed"):
-                phases = phases.with_report(report.when, outcome)
+            if before != "failed" and (before is None or outcome == "failed" or not hasattr(report, "context")):
+                self.phases[report.when] = outcome
         else:  # xdist reports a test whose worker died under the phase "???"
-            phases = replace(phases, crashed=True)
-        self.phases = replace(phases, expected_to_fail=phases.expected_to_fail or hasattr(report, "wasxfail"))
-        self.seconds += report.duration if hasattr(report, "duration") else 0.0
+            self.crashed = True
+        self.expected_to_fail = self.expected_to_fail or hasattr(report, "wasxfail")
+        self.seconds += getattr(report, "duration", 0.0)
         if outcome != "passed" and not self.reason:
             self.reason = _reason(report)
         if report.when == "teardown":
@@ -79,7 +80,9 @@ class _Open:
 
     def attempt(self, test: str, worker: str) -> Attempt:
         """The attempt as far as it was reported."""
-        return Attempt(test, worker, self.phases.outcome(), self.seconds, self.reason, self.events, self.head)
+        setup, call, teardown = (self.phases.get(phase, "") for phase in _PHASES)
+        outcome = Phases(setup, call, teardown, self.crashed, self.expected_to_fail, self.rerun).outcome()
+        return Attempt(test, worker, outcome, self.seconds, self.reason, self.events, self.head)
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -133,7 +136,7 @@ class Watcher:
         worker = str(getattr(report, "worker_id", "") or (node.gateway.id if node is not None else "main"))
         attempts = self._attempts.setdefault(report.nodeid, [])
         current = next((one for name, one in reversed(attempts) if name == worker), None)
-        if current is None or report.when == "setup" or current.phases.teardown:
+        if current is None or report.when == "setup" or "teardown" in current.phases:
             current = _Open()
             attempts.append((worker, current))
         current.add(report)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROUNDS = 7
+ROUNDS = 5
 TESTS = 1000
 
 CHECKS = f"""
