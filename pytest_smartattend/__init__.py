@@ -9,6 +9,7 @@ room            alive                  job
 `engine`        nothing                pure: dice, fault values, histories, checkers
 `reference`     a database             SmartAttend itself, a guest that does not know its testers
 `evidence`      a running test         what a check saw, journaled
+`loop`          an event loop          asyncio on the engine's clock; the bridge to `datetime`
 `postgres`      a server               choosing, starting, cloning, keeping
 `injectors`     a socket, a process    carries faults out
 `sabotage`      the reference          planted defects
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.engine.faults import Silence as Silence
     from pytest_smartattend.errors import SmartattendError as SmartattendError
     from pytest_smartattend.evidence.record import Evidence as Evidence
+    from pytest_smartattend.loop.clock import LoopClock as LoopClock
     from pytest_smartattend.postgres.server import Database as Database
     from pytest_smartattend.postgres.server import Server as Server
     from pytest_smartattend.target import contract as contract
@@ -61,6 +63,7 @@ _HOME = {
     "Down": "engine.faults",
     "Evidence": "evidence.record",
     "Faults": "target.paths",
+    "LoopClock": "loop.clock",
     "Observer": "target.observer",
     "Operation": "target.client",
     "Platform": "target.platform",
@@ -86,6 +89,7 @@ __all__ = [
     "Down",
     "Evidence",
     "Faults",
+    "LoopClock",
     "Observer",
     "Operation",
     "Platform",

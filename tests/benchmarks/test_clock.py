@@ -129,8 +129,8 @@ def test_virtual_sleeps_a_second(capsys: pytest.CaptureFixture[str]) -> None:
         cases["trio MockClock, threshold 1 ms", "1 task"] = trio_sleeps(1, 500, 0.001), 500
     seen: dict[tuple[str, str], list[tuple[float, float]]] = {case: [] for case in cases}
     for _ in range(ROUNDS):
-        for case, (run, sleeps) in cases.items():
-            seen[case].append(rates(run, sleeps))
+        for case, (sleep, sleeps) in cases.items():
+            seen[case].append(rates(sleep, sleeps))
     lines = [
         "| clock | shape | sleeps in a CPU second, median | min - max | to ours | in a second on the wall, median |",
         "| --- | --- | ---: | ---: | ---: | ---: |",

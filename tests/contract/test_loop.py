@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from pytest_smartattend.errors import ClockDeadlock, ClockError, ClockStall
@@ -159,6 +160,66 @@ async def test_a_server_that_waits_for_requests_does_not_hold_time_up(clock: Loo
         assert clock.elapsed == HOUR + timedelta(seconds=60)
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.asyncio
+async def test_httpx_is_waited_for_also_in_the_middle_of_an_answer_and_its_idle_connection_is_not(
+    clock: LoopClock,
+) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    pause = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with closing(connection):
+            while connection.recv(4096):
+                for piece in (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n", b"po", b"ng"):
+                    pause.wait(0.2)
+                    connection.sendall(piece)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    async with httpx.AsyncClient(timeout=5) as client:
+        for hour in range(2):
+            answer = await client.get("http://127.0.0.1:{}".format(*listening.getsockname()[1:]))
+            assert answer.text == "pong"
+            assert clock.elapsed == hour * HOUR
+            await asyncio.sleep(3600)
+    thread.join()
+    listening.close()
+
+
+@pytest.mark.asyncio
+async def test_a_datagram_server_does_not_hold_time_up_and_its_client_is_waited_for(clock: LoopClock) -> None:
+    loop = asyncio.get_running_loop()
+
+    class Server(asyncio.DatagramProtocol):
+        transport: asyncio.DatagramTransport
+
+        def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            self.transport.sendto(data, addr)  # type: ignore[arg-type]
+
+    class Client(asyncio.DatagramProtocol):
+        def __init__(self) -> None:
+            self.heard: asyncio.Future[bytes] = loop.create_future()
+
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            self.heard.set_result(data)
+
+    server, _ = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    await asyncio.sleep(3600)
+    client, protocol = await loop.create_datagram_endpoint(Client, remote_addr=server.get_extra_info("sockname"))
+    client.sendto(b"ping")
+    async with asyncio.timeout(5):
+        assert await protocol.heard == b"ping"
+    assert clock.elapsed == HOUR
+    for end in (client, server):
+        end.close()
+    await asyncio.sleep(3600)
+    assert clock.elapsed == 2 * HOUR
 
 
 @pytest.mark.asyncio
