@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -131,12 +132,11 @@ class ClockLoop(asyncio.SelectorEventLoop):
 
     def _wake(self) -> None:
         # Released in another thread, work in flight may be all that a wait was for.
-        try:
+        with suppress(RuntimeError):  # no loop runs in this thread
             if asyncio.get_running_loop() is self:
                 return
-        except RuntimeError:
-            pass
-        self.call_soon_threadsafe(_nothing)
+        with suppress(RuntimeError):  # it was closed meanwhile
+            self.call_soon_threadsafe(_nothing)
 
     # timers
 

@@ -153,11 +153,12 @@ class IdleSelector(selectors.BaseSelector):
         return self._paced()
 
     def _while_running(self) -> list[Event]:
-        self._busy_turns += 1
-        if self._busy_turns % _TURNS == 0:
-            self._refuse_to_run_for_ever()
         if self._clock.mode != "discrete":
             self._fire_due()
+        else:
+            self._busy_turns += 1
+            if self._busy_turns % _TURNS == 0:
+                self._refuse_to_run_for_ever()
         return self._heard(self._inner.select(0))
 
     def _refuse_to_run_for_ever(self) -> None:

@@ -10,10 +10,11 @@ is installed, replaces the functions below them, which takes microseconds; it ca
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import freezegun
@@ -22,15 +23,9 @@ from freezegun import api
 from pytest_smartattend.engine.clock import VirtualClock
 from pytest_smartattend.errors import ClockError
 
-_UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: What freezegun replaces too, and we put back: a deadline of a library's own must not stand still with the calendar.
 _MEASURES: Final = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
 _OWN: list[object] = []
-
-
-def moment() -> datetime:
-    """The wall's clock, whatever a test replaced: aware, UTC."""
-    return _UNIX + timedelta(microseconds=time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000)
 
 
 def _refuse_another() -> None:
@@ -41,19 +36,12 @@ def _refuse_another() -> None:
             "freezegun holds the time already, and a calendar cannot follow two clocks. Leave your freeze_time out of "
             "this test, or leave `clock.wall()` out and move the frozen time yourself."
         )
-    if _travels():
+    time_machine = sys.modules.get("time_machine")
+    if time_machine is not None and time_machine.escape_hatch.is_travelling():
         raise ClockError(
             "time-machine holds the time already, and a calendar cannot follow two clocks. Leave your travel out of this "
             "test, or leave `clock.wall()` out and move the travelled time yourself."
         )
-
-
-def _travels() -> bool:
-    # It replaces what lies below every function of `time` but the monotonic clock, so the two clocks drift apart.
-    from pytest_smartattend.evidence import stopwatch
-
-    told = datetime.fromisoformat(stopwatch.wall())
-    return abs(moment() - told) > timedelta(minutes=1)
 
 
 @contextmanager

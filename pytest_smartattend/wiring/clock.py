@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.wiring import run as run_wiring
 
 if TYPE_CHECKING:
@@ -21,10 +23,9 @@ _FIXTURE = "_smartattend_clock"
 def make(setting: str, seed: int) -> LoopClock:
     """The clock that the option ``--smartattend-clock`` names. The real one starts now, the others at the epoch."""
     from pytest_smartattend.loop.clock import LoopClock
-    from pytest_smartattend.loop.wall import moment
 
     if setting == "real":
-        return LoopClock(moment(), "real", seed=seed)
+        return LoopClock(datetime.fromisoformat(stopwatch.wall()), "real", seed=seed)
     if setting == "discrete":
         return LoopClock(seed=seed)
     return LoopClock(mode="scaled", factor=float(setting.removesuffix("x")), seed=seed)
@@ -71,12 +72,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             "Leave loop_scope out of its mark.",
             pytrace=False,
         )
-    settings = run_wiring.of(item.config).settings
-    item.config.stash[_CLOCK] = make(settings.clock, settings.seed)
+    _renew(item.config)
+
+
+def _renew(config: pytest.Config) -> None:
+    settings = run_wiring.of(config).settings
+    config.stash[_CLOCK] = make(settings.clock, settings.seed)
 
 
 @pytest.fixture
 def _smartattend_clock(request: pytest.FixtureRequest) -> LoopClock:
+    if (
+        _FIXTURE not in request.node.fixturenames
+    ):  # asked for by getfixturevalue: too late for a loop, but not for a clock
+        _renew(request.config)
     return request.config.stash[_CLOCK]
 
 

@@ -153,9 +153,12 @@ def test_a_plain_test_moves_the_clock_by_hand(pytester: pytest.Pytester) -> None
                 assert datetime.now(UTC) == clock.start + timedelta(days=1)
             clock.run(asyncio.sleep(60))
             assert clock.elapsed == timedelta(days=1, minutes=1)
+
+        def test_asked_for_late(request):
+            assert request.getfixturevalue("clock").elapsed == timedelta(0)
         """
     )
-    run(pytester).assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=2)
 
 
 def test_a_same_named_fixture_of_the_users_does_not_reach_ours(pytester: pytest.Pytester) -> None:
