@@ -33,12 +33,13 @@ def test_role_is_judged_before_row_and_a_foreign_row_does_not_exist(
     evidence, observer = _smartattend_evidence, _smartattend_observer
     owner = _smartattend_tenants()
     caller = (owner if where == "own" else _smartattend_tenants()).actor(role)
-    incident = incident_in(owner.admin, endpoint.status or "open")
+    judgement = _judgement(endpoint, role, where)
+    incident = incident_in(owner.admin, (endpoint.status if judgement == "done" else None) or "open")
     stands = observer.everything_of(incident["id"])
     action = endpoint.path.rsplit("/", 1)[-1]
     body = contract.BODIES.get(action) if endpoint.method != "GET" else None
     answer = caller.call(endpoint.method, endpoint.path.format(id=incident["id"]), body)
-    evidence.expect("answer", _judged(answer), _judgement(endpoint, role, where))
+    evidence.expect("answer", _judged(answer), judgement)
     if not answer.ok:
         evidence.expect("what the refusal changed", observer.everything_of(incident["id"]), stands)
         written = str(answer.body)
