@@ -238,8 +238,9 @@ def _parse(option: Option, text: str, source: str) -> Any:  # noqa: ANN401
     try:
         return option.parse(text)
     except ValueError as problem:
+        default = "" if option.default in ("", (), None) else f" for {option.default}"
         raise UsageError(
-            f"{source}: cannot read {text!r} ({problem}). Give {option.accepts}, or leave it out for {option.default!r}."
+            f"{source}: cannot read {text!r} ({problem}). Give {option.accepts}, or leave it out{default}."
         ) from None
 
 

@@ -23,11 +23,19 @@ PLATFORM = pytest.StashKey["ReferencePlatform"]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say at once, and once, that the suites need a target."""
-    if run_wiring.of(config).settings.target or config.option.collectonly:
+    """Say at once, and once, that the suites need a target, or that a sabotage is none of the catalogue."""
+    settings = run_wiring.of(config).settings
+    if config.option.collectonly:
         return
+    if settings.sabotage:
+        from pytest_smartattend.sabotage import catalogue
+
+        if settings.sabotage not in catalogue.by_name():
+            raise pytest.UsageError(
+                f"--smartattend-sabotage: there is no {settings.sabotage!r}. `smartattend prove --list` shows the catalogue."
+            )
     asks = [item for item in items if "_smartattend_platform" in getattr(item, "fixturenames", ())]
-    if asks:
+    if asks and not settings.target:
         raise pytest.UsageError(
             f"{len(asks)} of the collected tests need a platform to test, {asks[0].nodeid} for one. "
             "Say which: --smartattend-target=reference."
