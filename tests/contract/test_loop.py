@@ -143,6 +143,20 @@ async def test_a_protocol_of_ones_own_is_waited_for_until_its_answer_begins_and_
 
 
 @pytest.mark.asyncio
+async def test_a_connection_that_stops_and_reads_again_thousands_of_times_is_as_it_was(clock: LoopClock) -> None:
+    loop = asyncio.get_running_loop()
+    with peer(0, 0) as address:
+        ended: asyncio.Future[bytes] = loop.create_future()
+        transport, _ = await loop.create_connection(lambda: Chatter(ended), *address)
+        for _ in range(5000):
+            transport.pause_reading()
+            transport.resume_reading()
+        transport.write(b"?")
+        assert await ended == b"ping\n"
+        transport.close()
+
+
+@pytest.mark.asyncio
 async def test_a_server_that_waits_for_requests_does_not_hold_time_up(clock: LoopClock) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
