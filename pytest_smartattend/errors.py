@@ -6,7 +6,10 @@ SmartattendError
 ├── ServerError            PostgreSQL
 │   ├── NoServerFound      nothing on this machine meets what was asked for; lists what was probed
 │   ├── ServerFailed       a server did not start, or went away
-│   └── SchemaFailed       the migrations did not apply
+│   ├── SchemaFailed       the migrations did not apply
+│   ├── ProgramFailed      a program of PostgreSQL is missing, or failed
+│   ├── BackupRefused      a backup or an archive of WAL is damaged or has gaps
+│   └── TargetNotReached   a recovery ended before the point that it was to reach
 ├── TargetError            the platform under test
 │   ├── TargetFailed       it did not start, or went away
 │   └── ContractBroken     it answered something that the contract does not know
@@ -50,6 +53,18 @@ class ServerFailed(ServerError):
 
 class SchemaFailed(ServerError):
     """The schema could not be applied to the template database. Carries the statement or output."""
+
+
+class ProgramFailed(ServerError):
+    """A program of PostgreSQL is missing, or failed. Carries its output."""
+
+
+class BackupRefused(ServerError):
+    """A backup or an archive of WAL is damaged or has gaps: nothing can be restored from it."""
+
+
+class TargetNotReached(ServerError):
+    """A recovery ran out of WAL before the point that it was to reach."""
 
 
 class TargetError(SmartattendError):

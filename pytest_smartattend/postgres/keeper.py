@@ -89,8 +89,9 @@ def postmaster(data: str) -> int | None:
     return int(first) if first.isdigit() else None
 
 
-def _release_memory(data: str) -> None:
-    # A server that was killed leaves a System V segment of a few bytes; its id is on the seventh line of its file.
+def release_memory(data: str) -> None:
+    """Remove the System V segment of a few bytes that a killed server leaves."""
+    # Its id is on the seventh line of the server's file.
     lines = _read(f"{data}/postmaster.pid").split(b"\n")
     words = lines[6].split() if len(lines) > 6 else []
     if len(words) == 2 and words[1].isdigit():
@@ -116,7 +117,7 @@ def end_servers(folder: str) -> None:
         if time.monotonic() > deadline + _GRACE:
             break
     for data in data_folders(folder):
-        _release_memory(data)
+        release_memory(data)
 
 
 def ask_engine(host: str, request: str) -> bytes:

@@ -1,0 +1,367 @@
+"""One durable server of a drill: started, stopped, killed, frozen, promoted, re-pointed, and brought back."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pytest_smartattend.errors import ServerFailed, TargetNotReached, UsageError
+from pytest_smartattend.evidence import stopwatch
+from pytest_smartattend.postgres import durable, family, keeper
+from pytest_smartattend.postgres.cluster import SUPERUSER, is_ready, tail
+from pytest_smartattend.postgres.lsn import Lsn
+from pytest_smartattend.postgres.programs import Programs
+
+if TYPE_CHECKING:
+    import psycopg
+
+#: seconds that a server is waited for; a loaded machine may take a thousand times what an idle one does
+PATIENCE = 60.0
+_LOOK = 0.001  # seconds between two looks
+
+# What a node holds safely: what it flushed itself, or received and flushed from another.
+_LSN = """SELECT CASE WHEN pg_is_in_recovery()
+    THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_flush_lsn() END"""
+_TIMELINE = """SELECT CASE WHEN pg_is_in_recovery()
+    THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
+    ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where the nodes of one drill stand.
+
+    Attributes:
+        programs: what they are run with.
+        home: the folder of their data, logs and configurations.
+        sockets: the folder of their sockets; the same, or one with a shorter path.
+    """
+
+    programs: Programs
+    home: Path
+    sockets: Path
+
+
+class Node:
+    """A server with a data directory of its own. Its configuration lies outside it, where no copy overwrites it.
+
+    Args:
+        ground: where it stands.
+        name: its own, also as a standby's ``application_name``.
+        port: names its socket's file; no TCP port is opened.
+        settings: over `durable.SETTINGS`.
+
+    Attributes:
+        pid: of the postmaster since the last start; 0 before the first.
+    """
+
+    def __init__(self, ground: Ground, name: str, port: int, settings: dict[str, str]) -> None:
+        self.name = name
+        self.port = port
+        self.pid = 0
+        self._ground = ground
+        self._process: subprocess.Popen[bytes] | None = None
+        self._settings = {
+            **durable.settings_for(ground.programs.binaries.major),
+            "port": str(port),
+            "unix_socket_directories": str(ground.sockets),
+            "cluster_name": name,
+            **settings,
+        }
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self._ground.home / f"data-{self.name}"
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote to its standard error, over all its starts."""
+        return self._ground.home / f"{self.name}.log"
+
+    @property
+    def programs(self) -> Programs:
+        """What it is run with."""
+        return self._ground.programs
+
+    @property
+    def running(self) -> bool:
+        """Whether its postmaster has not ended. One that stands still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def words(self) -> str:
+        """How to connect, in words of libpq, without a database."""
+        return f"host={self._ground.sockets} port={self.port} user={SUPERUSER}"
+
+    def dsn(self, database: str = "postgres") -> str:
+        """A libpq URL."""
+        host = quote(str(self._ground.sockets))
+        return f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={host}&port={self.port}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """A connection with autocommit.
+
+        Raises:
+            ServerFailed: the server does not answer; carries the end of its log.
+        """
+        import psycopg
+
+        try:
+            return psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=30)
+        except psycopg.OperationalError as problem:
+            raise ServerFailed(
+                f"The node {self.name} does not answer: {problem}\n{self._said()}\nStart it, or ask another node."
+            ) from problem
+
+    def query(self, sql: str, parameters: Sequence[object] = (), database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run one statement on a connection of its own. Returns its rows; none for a statement without."""
+        with self.connect(database) as connection:
+            cursor = connection.execute(sql.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def wait_until(self, sql: str, what: str, parameters: Sequence[object] = (), patience: float = PATIENCE) -> None:
+        """Wait until the first column of the first row of `sql` is true.
+
+        Raises:
+            ServerFailed: it is not so within `patience` seconds; says `what` was waited for.
+        """
+        deadline = time.monotonic() + patience
+        with self.connect() as connection:
+            while not ((row := connection.execute(sql.encode(), parameters or None).fetchone()) and row[0]):
+                if time.monotonic() > deadline:
+                    raise ServerFailed(
+                        f"The node {self.name} was to {what} within {patience:g} s and did not.\n{self._said()}\n"
+                        "Look at what the other nodes' logs say of the same time."
+                    )
+                time.sleep(_LOOK)
+
+    def set(self, **settings: str | None) -> None:
+        """Change settings, None for the server's own default. A running server takes those that need no restart."""
+        for name, value in settings.items():
+            if value is None:
+                self._settings.pop(name, None)
+            else:
+                self._settings[name] = value
+        self._write()
+        if self.running and self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def start(self, patience: float = PATIENCE) -> int:
+        """Start the server and wait until it accepts connections: a standby or a restore when it is consistent.
+
+        Returns:
+            the postmaster's process id.
+
+        Raises:
+            TargetNotReached: it was to recover to a point that its WAL does not reach.
+            ServerFailed: it ended, or did not get ready; carries the end of its log.
+        """
+        if self.running:
+            raise UsageError(f"The node {self.name} runs already, as process {self.pid}. Stop it first.")
+        self._write()
+        self.log.touch()
+        began = self.log.stat().st_size
+        configuration = f"config_file={self._configuration}"
+        process = self.programs.start("postgres", "-D", self.data, "-c", configuration, log=self.log)
+        self._process, self.pid = process, process.pid
+        deadline = time.monotonic() + patience
+        while not is_ready(self.data, process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                self.stop(at_once=True)
+                raise self._failure(began)
+            time.sleep(_LOOK / 2)
+        return process.pid
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """End the server and wait: with a checkpoint and everything archived; or `at_once`, as after a crash.
+
+        Raises:
+            ServerFailed: it does not end.
+        """
+        if self._process is None or not self.running:
+            return
+        self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired as problem:
+            raise ServerFailed(
+                f"The node {self.name} was told to stop and did not within {PATIENCE:g} s.\n{self._said()}\n"
+                "Kill it, if it stands still."
+            ) from problem
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> tuple[list[int], int]:
+        """Send SIGKILL, SIGSTOP or SIGCONT to the postmaster and to all of its processes.
+
+        Returns:
+            the process ids, the postmaster's first, and the instant when it was done, in nanoseconds of
+            `stopwatch.monotonic_ns`. After SIGKILL all are gone by then: nothing that begins later can be answered.
+        """
+        pids = family.send(self.pid, number)
+        done = stopwatch.monotonic_ns()
+        if number == signal.SIGKILL and self._process is not None:
+            self._process.wait(PATIENCE)
+        return pids, done
+
+    def promote(self) -> int:
+        """Make this standby a primary, and wait until it accepts writes.
+
+        Its receiver should have been stopped before (`stop_receiving`): what lies in its socket is not received yet.
+
+        Returns:
+            the new timeline.
+        """
+        self.query("SELECT pg_promote(false)")  # which waits by itself in steps of 100 ms
+        self.wait_until("SELECT NOT pg_is_in_recovery()", "accept writes after its promotion")
+        return self.timeline()
+
+    def follow(self, primary: Node, *, wait: bool = True) -> None:
+        """Have this standby receive from `primary`, from now on and without a restart; `wait` until it does.
+
+        Raises:
+            ServerFailed: it does not receive; its log says why, as where the two have parted.
+        """
+        self.set(primary_conninfo=f"{primary.words} application_name={self.name} connect_timeout=2")
+        if wait and self.running:
+            self.await_streaming(primary)
+
+    def await_streaming(self, primary: Node) -> None:
+        """Wait until this standby receives from `primary`, and has what `primary` has now.
+
+        That its receiver says ``streaming`` is not enough: one that has parted from `primary` says so too, for an
+        instant in each of its attempts.
+        """
+        self.wait_until(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = %s"
+            " AND received_tli = %s AND greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) >= %s::pg_lsn)",
+            f"receive from {primary.name}",
+            [primary.port, primary.timeline(), str(primary.lsn())],
+        )
+
+    def stop_receiving(self) -> Lsn:
+        """Leave the primary, so that nothing can be acknowledged on this node's word any more.
+
+        Returns:
+            where what it holds ends, with all that its receiver had been sent. Only now can nodes be compared.
+        """
+        self.set(primary_conninfo="")
+        self.wait_until(
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming')", "leave its primary"
+        )
+        return self.lsn()
+
+    def rejoin(self, primary: Node) -> str:
+        """Bring this stopped former primary back as a standby of `primary`, by pg_rewind.
+
+        Whether it worked is seen by its receiving from `primary`, never by pg_rewind's exit status: that is 0 also
+        when it found nothing to do, because it read the control file of a primary that was promoted an instant ago.
+
+        Returns:
+            what pg_rewind said.
+
+        Raises:
+            ProgramFailed: pg_rewind failed.
+            ServerFailed: this node runs, or does not receive from `primary` afterwards.
+        """
+        if self.running:
+            raise ServerFailed(f"The node {self.name} still runs. Stop or kill it before it is rewound.")
+        primary.query("CHECKPOINT")  # the new timeline must stand in the control file that pg_rewind reads
+        if (self.data / "postmaster.pid").exists():
+            # It was killed. pg_rewind would have it recover too, but with the settings in the data directory, by which
+            # it recycles the very WAL that pg_rewind then looks for.
+            configuration = f"config_file={self._configuration}"
+            self.programs.run("postgres", "--single", "-D", self.data, "-c", configuration, "template1")
+        source = f"{primary.words} dbname=postgres"
+        said = self.programs.run("pg_rewind", "--target-pgdata", self.data, "--source-server", source)
+        self.become_standby(primary)
+        self.start()
+        self.await_streaming(primary)
+        return said
+
+    def become_standby(self, primary: Node) -> None:
+        """Mark the stopped node's data as a standby's, of `primary`."""
+        (self.data / "standby.signal").touch()
+        self.follow(primary, wait=False)
+
+    def lsn(self) -> Lsn:
+        """Where the WAL ends that this node holds safely: flushed, or received and flushed."""
+        return Lsn.parse(str(self.query(_LSN)[0][0]))
+
+    def timeline(self) -> int:
+        """The timeline on which this node is."""
+        return int(self.query(_TIMELINE)[0][0])
+
+    def parted_at(self, timeline: int) -> Lsn:
+        """Where `timeline` left the one before it, by this node's own history file.
+
+        Raises:
+            ServerFailed: it has none for this timeline.
+        """
+        try:
+            lines = (self.data / "pg_wal" / f"{timeline:08X}.history").read_text().splitlines()
+        except OSError as problem:
+            raise ServerFailed(
+                f"The node {self.name} knows no timeline {timeline}: {problem}. Ask the primary."
+            ) from None
+        return Lsn.parse([line.split() for line in lines if line[:1].isdigit()][-1][1])
+
+    def catch_up_with(self, lsn: int) -> None:
+        """Wait until this standby has replayed to `lsn`, so that a query sees what was written before."""
+        self.wait_until("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", f"replay to {Lsn(lsn)}", [str(Lsn(lsn))])
+
+    def restore_point(self, name: str) -> Lsn:
+        """Name this place in the WAL, to restore to. It is flushed: a bare one is lost in a crash that follows."""
+        with self.connect() as connection:
+            row = connection.execute("SELECT pg_create_restore_point(%s)", [name]).fetchone()
+            connection.execute("SELECT pg_logical_emit_message(true, 'smartattend', %s)", [name])
+        assert row is not None
+        return Lsn.parse(str(row[0]))
+
+    def digest(self, table: str, database: str = "postgres") -> str:
+        """A hash over every row of `table`, whatever their order; equal on nodes that hold the same."""
+        sql = f"SELECT md5(string_agg(h, '' ORDER BY h)) FROM (SELECT md5(t::text) AS h FROM {table} AS t) AS rows"
+        return str(self.query(sql, database=database)[0][0])
+
+    @property
+    def _configuration(self) -> Path:
+        return self._ground.home / f"{self.name}.conf"
+
+    def _write(self) -> None:
+        named = {"hba_file": str(self.data / "pg_hba.conf"), "ident_file": str(self.data / "pg_ident.conf")}
+        durable.write_configuration(self._configuration, {"data_directory": str(self.data), **named, **self._settings})
+
+    def _said(self) -> str:
+        return f"The end of its log:\n{tail(self.log)}"
+
+    def _failure(self, began: int) -> ServerFailed | TargetNotReached:
+        with self.log.open("rb") as log:
+            log.seek(began)
+            said = log.read().decode(errors="replace")
+        if "recovery ended before configured recovery target was reached" in said:
+            return TargetNotReached(
+                f"The WAL of {self.name} ends before the point that it was to be restored to.\n{said[-1500:]}\n"
+                "Give it the WAL that is missing, or restore to its end. A point at the very end of the WAL needs one "
+                "committed record behind it."
+            )
+        return ServerFailed(
+            f"The node {self.name} did not start in {self.data}. The end of its log:\n{said[-2000:]}\n"
+            "Is its data whole, and is there room?"
+        )
+
+    def destroy(self) -> int:
+        """Kill it, however it stands, and delete its files.
+
+        Returns:
+            the instant when its last process was gone, in nanoseconds of `stopwatch.monotonic_ns`.
+        """
+        gone = self.kill()[1] if self.running else stopwatch.monotonic_ns()
+        keeper.release_memory(str(self.data))  # its id is in the files
+        shutil.rmtree(self.data)
+        return gone
