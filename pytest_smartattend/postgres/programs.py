@@ -43,13 +43,18 @@ class Programs:
             f"not have it: {remedy}, or take another with --smartattend-postgres=embedded or =system."
         )
 
-    def try_run(self, name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    def try_run(self, name: str, *words: str | Path, output: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs to its end, whatever that is; its messages are in English.
+
+        Args:
+            name: of the program.
+            words: that follow it.
+            output: `subprocess.DEVNULL` to drop what it writes besides its messages.
 
         Raises:
             ProgramFailed: it is missing, or does not end.
         """
-        return self._run([self.path(name), *map(str, words)])
+        return self._run([self.path(name), *map(str, words)], output)
 
     def run(self, name: str, *words: str | Path) -> str:
         """Run one of PostgreSQL's programs.
@@ -95,11 +100,12 @@ class Programs:
                 **self.identity.process_options(),
             )
 
-    def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, words: list[str], output: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 self.identity.command(words),
-                capture_output=True,
+                stdout=output,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
                 check=False,
