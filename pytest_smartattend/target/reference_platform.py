@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -44,14 +44,19 @@ class ReferencePlatform:
     Args:
         server: the PostgreSQL server.
         database: a fresh database with the reference schema.
+        folder: does not exist yet; made for the platform's files, and gone when it stops.
         workers: how many worker processes serve.
         seed: the root of the proxies' random decisions.
         sabotage: the name of a planted defect, or empty.
     """
 
-    def __init__(self, server: Server, database: Database, *, workers: int, seed: int, sabotage: str = "") -> None:
+    def __init__(
+        self, server: Server, database: Database, folder: Path, *, workers: int, seed: int, sabotage: str = ""
+    ) -> None:
         self.name = f"reference (sabotaged: {sabotage})" if sabotage else "reference"
         self._database = database
+        self._folder = folder
+        self._log = folder / "platform.log"
         self._workers = workers
         self._seed = seed
         self._sabotage = sabotage
@@ -72,8 +77,8 @@ class ReferencePlatform:
             )
             for store in STORES
         }
-        self._folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-platform-")))
-        self._log = self._folder / "platform.log"
+        self._folder.mkdir()
+        self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self.observer = Observer(self._database.dsn)
         self._closing.callback(self.observer.close)
         self.seeder = Seeder(self._database.dsn)

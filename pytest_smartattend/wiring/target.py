@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
 
@@ -47,11 +49,14 @@ def _smartattend_platform(request: pytest.FixtureRequest, _smartattend_postgres:
     from pytest_smartattend.target.reference_platform import ReferencePlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
-    settings = run_wiring.of(request.config).settings
+    run = run_wiring.of(request.config)
+    settings = run.settings
     database = _smartattend_postgres.pool(ReferenceSchema()).take()
     platform = ReferencePlatform(
         _smartattend_postgres,
         database,
+        # in the run's folder: whatever kills this process, the run's keeper removes it
+        run.folder(run_directory.bases()[-1]) / f"platform-{run.worker}-{os.getpid()}",
         workers=settings.platform_workers,
         seed=settings.seed,
         sabotage=settings.sabotage,
