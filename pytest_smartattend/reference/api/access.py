@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -73,6 +74,13 @@ class Access:
             raise unauthenticated("the account that the token names does not exist any more, or has changed")
         return user
 
+    def claimed_tenant(self, authorization: str | None) -> UUID | None:
+        """The tenant that a well-signed token names, for the record only; None where there is none."""
+        try:
+            return self._tokens.read(authorization).tenant_id
+        except Problem:
+            return None
+
     def scope(self, endpoint: str, user: User) -> Scope:
         """What the statements of this request may touch."""
         return user.scope
@@ -115,6 +123,7 @@ class GuardedRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
+            request.state.endpoint = endpoint
             request.state.caller = await platform_of(request).access.admit(
                 endpoint, request.headers.get("authorization")
             )

@@ -10,8 +10,16 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from pytest_smartattend.reference.api import openapi, problems, routes_account, routes_incidents
+from pytest_smartattend.reference.api import (
+    openapi,
+    problems,
+    routes_account,
+    routes_attendance,
+    routes_incidents,
+    routes_metrics,
+)
 from pytest_smartattend.reference.api.door import Door
+from pytest_smartattend.reference.api.metric_log import Meter
 from pytest_smartattend.reference.api.platform import Platform
 from pytest_smartattend.reference.domain.ports import Clock, NewId
 from pytest_smartattend.reference.domain.refusals import Refusal
@@ -48,7 +56,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, new_id: NewId 
         lifespan=lifespan,
     )
     app.state.platform = platform
-    for router in (routes_account.router, routes_incidents.router):
+    for router in (routes_account.router, routes_incidents.router, routes_attendance.router, routes_metrics.router):
         app.include_router(router, prefix="/api")
     app.add_exception_handler(problems.Problem, problems.answer_problem)
     app.add_exception_handler(Refusal, problems.answer_refusal)
@@ -57,4 +65,5 @@ def create_app(settings: Settings, *, clock: Clock | None = None, new_id: NewId 
     app.add_exception_handler(HTTPException, problems.answer_http)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     app.add_middleware(Door)
+    app.add_middleware(Meter, metrics=platform.metric_log, access=platform.access, clock=platform.clock)
     return app

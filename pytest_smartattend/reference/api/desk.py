@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.api.access import Caller
 from pytest_smartattend.reference.api.problems import Problem
-from pytest_smartattend.reference.domain.actors import Scope
+from pytest_smartattend.reference.domain.actors import Scope, system_id
 from pytest_smartattend.reference.domain.incident import Action, Incident, Kind
 from pytest_smartattend.reference.domain.lifecycle import Change, Lifecycle, Report
 from pytest_smartattend.reference.domain.ports import Clock, NewId
@@ -80,6 +80,16 @@ class IncidentDesk:
             await self.rows.insert(transaction, change.incident)
             await self.timeline.record(transaction, change, str(by))
         return change.incident
+
+    async def report_once(
+        self, incident_id: UUID, tenant_id: UUID, report: Report, *, actor: str, at: datetime
+    ) -> None:
+        """An incident that the platform itself reports, under an id that was decided before; once, however often."""
+        scope, by = Scope(tenant_id=tenant_id), system_id(actor)
+        async with self._store.transaction(scope) as transaction:
+            change = self.lifecycle.report(report, incident_id=incident_id, tenant_id=tenant_id, by=by, at=at)
+            if await self.rows.insert_once(transaction, change.incident):
+                await self.timeline.record(transaction, change, actor)
 
     async def act(
         self, caller: Caller, incident_id: str, action: Action, decide: Decide

@@ -7,6 +7,8 @@ from pytest_smartattend.reference.domain.actors import Role
 #: endpoint → least role; None: anyone (SPEC 4)
 LEAST_ROLE: dict[str, Role | None] = {
     "GET /health": None,
+    "GET /time/sync": None,
+    "POST /time/validate": None,
     "POST /auth/login": None,
     "GET /auth/me": Role.MEMBER,
     "POST /incidents": Role.STAFF,
@@ -26,6 +28,18 @@ LEAST_ROLE: dict[str, Role | None] = {
     "POST /incidents/{id}/resolve": Role.ADMIN,
     "POST /incidents/{id}/close": Role.ADMIN,
     "POST /incidents/{id}/reopen": Role.ADMIN,
+    "POST /school/attendance": Role.MEMBER,
+    "POST /corporate/checkins": Role.MEMBER,
+    "GET /attendance/{id}": Role.STAFF,
+    "GET /attendance/{id}/history": Role.STAFF,
+    "POST /attendance/{id}/state": Role.STAFF,
+    "GET /corrections/history/{id}": Role.STAFF,
+    "POST /corrections/{id}": Role.STAFF,
+    "POST /corrections/{id}/revert": Role.ADMIN,
+    "GET /metrics/health-status": Role.ADMIN,
+    "GET /metrics/failure-rates": Role.ADMIN,
+    "GET /metrics/api-latency": Role.ADMIN,
+    "GET /metrics/clock-drift": Role.ADMIN,
 }
 
 

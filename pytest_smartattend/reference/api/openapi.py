@@ -10,16 +10,19 @@ from fastapi.openapi.utils import get_openapi
 from pytest_smartattend.reference.api.endpoints import LEAST_ROLE
 from pytest_smartattend.reference.api.problems import MEDIA_TYPE
 from pytest_smartattend.reference.domain.actors import Role
+from pytest_smartattend.reference.domain.attendance import AttendanceState
+from pytest_smartattend.reference.domain.drift import Band
 from pytest_smartattend.reference.domain.incident import Level, Severity, Status
 from pytest_smartattend.reference.domain.problems import PROBLEMS
 
 _STRING = {"type": "string"}
 _STATUS = {"enum": list(Status)}
+_STATES = {"enum": [*Status, *AttendanceState]}
 _PARTS = {"type": "object", "additionalProperties": {"enum": ["ok", "unreachable", "timeout"]}}
 
 #: members that problems of a code have beside the usual ones
 EXTENSIONS: dict[str, dict[str, Any]] = {
-    "invalid_transition": {"current": _STATUS, "legal": {"type": "array", "items": _STATUS}},
+    "invalid_transition": {"current": _STATES, "legal": {"type": "array", "items": _STATES}},
     "severity_frozen": {"current": _STATUS},
     "validation_error": {
         "errors": {
@@ -38,6 +41,11 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
         "level": {"enum": list(Level)},
         "least": {"enum": list(Level)},
         "current": {"enum": [*Level, None]},
+    },
+    "clock_drift_blocked": {
+        "drift_ms": {"type": "number"},
+        "band": {"enum": [Band.BLOCKED, Band.CRITICAL]},
+        "incident_id": {"type": ["string", "null"], "format": "uuid"},
     },
     "unavailable": {"part": {"enum": ["database", "incidents_database"]}},
     "unhealthy": {"parts": _PARTS},

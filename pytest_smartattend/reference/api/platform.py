@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pytest_smartattend.reference.api.access import Access
+from pytest_smartattend.reference.api.attendance_desk import AttendanceDesk
+from pytest_smartattend.reference.api.corrections_desk import CorrectionsDesk
 from pytest_smartattend.reference.api.desk import IncidentDesk
 from pytest_smartattend.reference.api.health import Health
+from pytest_smartattend.reference.api.metric_log import MetricLog
+from pytest_smartattend.reference.api.metrics_desk import MetricsDesk
 from pytest_smartattend.reference.api.passwords import Passwords
 from pytest_smartattend.reference.api.tokens import Cursors, Tokens
 from pytest_smartattend.reference.domain.lifecycle import Lifecycle
@@ -19,7 +23,7 @@ class Platform:
     """One instance of the platform. Plain objects, each with one job; nothing connects before the first request.
 
     Attributes:
-        database: tenants and users.
+        database: tenants, users, attendance and metrics.
         incidents_database: the incident store; the same object where both URLs are the same.
     """
 
@@ -37,12 +41,17 @@ class Platform:
         self.sla = SlaRules()
         self.lifecycle = Lifecycle(self.sla)
         self.desk = IncidentDesk(self.incidents_database, self.lifecycle, clock, new_id)
+        self.attendance = AttendanceDesk(self.database, self.desk, clock, new_id)
+        self.corrections = CorrectionsDesk(self.attendance)
+        self.metric_log = MetricLog(self.database, self.attendance.metrics)
+        self.metrics = MetricsDesk(self.database, self.attendance.metrics, self.metric_log, clock)
         stores = {"database": self.database, "incidents_database": self.incidents_database}
         self.health = Health(stores, settings.health_deadline)
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Write the last metrics, and let go of connections and threads."""
         self.passwords.close()
+        await self.metric_log.close()
         await self.database.close()
         await self.incidents_database.close()
 

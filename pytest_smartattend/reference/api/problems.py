@@ -37,10 +37,11 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.extensions = extensions
 
-    def response(self) -> Response:
-        """The answer."""
+    @property
+    def body(self) -> dict[str, object]:
+        """The answer's JSON."""
         kind = PROBLEMS[self.code]
-        body = {
+        return {
             "type": f"urn:smartattend:problem:{self.code}",
             "title": kind.title,
             "status": kind.status,
@@ -48,7 +49,10 @@ class Problem(Exception):
             "code": self.code,
             **self.extensions,
         }
-        return Response(json.dumps(body), kind.status, self.headers, MEDIA_TYPE)
+
+    def response(self) -> Response:
+        """The answer."""
+        return Response(json.dumps(self.body), PROBLEMS[self.code].status, self.headers, MEDIA_TYPE)
 
 
 def unauthenticated(detail: str) -> Problem:

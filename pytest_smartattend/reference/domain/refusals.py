@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
 from pytest_smartattend.reference.domain.incident import Level, Severity, Status
 
 
 class Refusal(Exception):
-    """The incident's rules forbid what was asked for. Nothing changes; the refusal itself is recorded.
+    """The rules of incidents or attendance forbid what was asked for. Nothing changes; the refusal itself is recorded.
 
     Attributes:
         code: stable, one of `problems.PROBLEMS`.
@@ -27,12 +28,12 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(words) or "nothing"
 
 
-def invalid_transition(asked: str, current: Status, legal: Iterable[Status]) -> Refusal:
-    """What was asked for cannot be done in the present state."""
+def invalid_transition(asked: str, current: StrEnum, legal: Iterable[StrEnum], *, of: str = "the incident") -> Refusal:
+    """What was asked for cannot be done in the present state of `of`."""
     legal = list(legal)
     return Refusal(
         "invalid_transition",
-        f"{asked} is not possible while the incident is {current}; from here it can become: {_listed(legal)}",
+        f"{asked} is not possible while {of} is {current}; from here it can become: {_listed(legal)}",
         current=current.value,
         legal=[status.value for status in legal],
     )
@@ -76,4 +77,21 @@ def escalation_level_mismatch(severity: Severity, level: Level, least: Level, cu
         level=level.value,
         least=least.value,
         current=current.value if current else None,
+    )
+
+
+def no_such_values(names: Iterable[str], known: Iterable[str]) -> Refusal:
+    """A correction names values that the record does not have. Names every one."""
+    names, known = list(names), list(known)
+    return Refusal(
+        "validation_error",
+        f"{_listed(names)}: this record has no such value; correct some of: {_listed(known)}",
+        errors=[{"field": f"corrected.{name}", "message": "is no value of this record"} for name in names],
+    )
+
+
+def already_reverted() -> Refusal:
+    """A correction is taken back once."""
+    return Refusal(
+        "already_reverted", "this correction was reverted before; add a new correction if it shall hold after all"
     )

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.domain.actors import Scope
@@ -43,6 +44,11 @@ class IncidentRows:
     async def insert(self, transaction: AsyncConnection, incident: Incident) -> None:
         """Store a new incident."""
         await transaction.execute(insert(incidents), _columns(incident))
+
+    async def insert_once(self, transaction: AsyncConnection, incident: Incident) -> bool:
+        """Store a new incident unless its id is known; whether it was stored. Who does the same now is waited for."""
+        statement = insert_or_leave(incidents).values(_columns(incident)).on_conflict_do_nothing()
+        return (await transaction.execute(statement.returning(incidents.c.id))).first() is not None
 
     async def update(self, transaction: AsyncConnection, incident: Incident) -> None:
         """Store what may change of an incident."""

@@ -1,20 +1,21 @@
-"""Put tenants and users into a database: for the first superadmin of an installation, and for tests.
+"""Put tenants, users and rosters into a database: for the first superadmin of an installation, and for tests.
 
-The API has no endpoint for accounts. This writes as whoever `dsn` names: the owner or a superuser, for the
-application's role may only read accounts.
+The API has no endpoint for them. This writes as whoever `dsn` names: the owner or a superuser, for the
+application's role may only read them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
 import psycopg
 
 from pytest_smartattend.reference.domain.actors import User
+from pytest_smartattend.reference.domain.drift import Thresholds, milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,49 @@ class Account:
     password_hash: str | None = None
 
 
-def seed(dsn: str, *, tenants: Iterable[Tenant] = (), accounts: Iterable[Account] = (), at: datetime) -> None:
-    """Insert tenants, then accounts, in one transaction.
+@dataclass(frozen=True, slots=True)
+class ClassSession:
+    """What the students of a school attend, on any date."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """When an employee of a corporate works."""
+
+    id: UUID
+    tenant_id: UUID
+    employee_id: UUID
+    shift_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Rosters:
+    """Who may attend what, and how far clocks may be off in tenants that do not keep to the usual limits."""
+
+    class_sessions: Iterable[ClassSession] = ()
+    shifts: Iterable[Shift] = ()
+    thresholds: Mapping[UUID, Thresholds] = field(default_factory=dict)
+
+
+def seed(
+    dsn: str,
+    *,
+    tenants: Iterable[Tenant] = (),
+    accounts: Iterable[Account] = (),
+    rosters: Rosters | None = None,
+    at: datetime,
+) -> None:
+    """Insert tenants, then accounts, then rosters, in one transaction.
 
     Args:
         dsn: libpq URL or conninfo of the database of tenants and users, as its owner or a superuser.
         tenants: new tenants.
         accounts: new users; their addresses are stored in lower case.
+        rosters: what the tenants' people may attend; nothing if None.
         at: the time of creation, aware.
 
     Raises:
@@ -61,3 +98,23 @@ def seed(dsn: str, *, tenants: Iterable[Tenant] = (), accounts: Iterable[Account
                 for user in [account.user]
             ],
         )
+        _roster(cursor, rosters or Rosters())
+
+
+def _roster(cursor: psycopg.Cursor, rosters: Rosters) -> None:
+    cursor.executemany(
+        "INSERT INTO class_sessions (id, tenant_id, name) VALUES (%s, %s, %s)",
+        [(one.id, one.tenant_id, one.name) for one in rosters.class_sessions],
+    )
+    cursor.executemany(
+        "INSERT INTO shifts (id, tenant_id, employee_id, shift_date) VALUES (%s, %s, %s, %s)",
+        [(one.id, one.tenant_id, one.employee_id, one.shift_date) for one in rosters.shifts],
+    )
+    cursor.executemany(
+        "INSERT INTO tenant_settings (tenant_id, drift_accepted_ms, drift_flagged_ms, drift_blocked_ms)"
+        " VALUES (%s, %s, %s, %s)",
+        [
+            (tenant_id, *(round(milliseconds(limit)) for limit in (one.accepted, one.flagged, one.blocked)))
+            for tenant_id, one in rosters.thresholds.items()
+        ],
+    )

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ColumnElement, DateTime, Integer, MetaData, Table, Text, Uuid, false, true
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    false,
+    true,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pytest_smartattend.reference.domain.actors import Scope
@@ -38,6 +52,135 @@ tenants = Table(
     _text("name"),
     _text("kind"),
     _instant("created_at"),
+)
+
+tenant_settings = Table(
+    "tenant_settings",
+    PLATFORM,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("drift_accepted_ms", Integer, nullable=False),
+    Column("drift_flagged_ms", Integer, nullable=False),
+    Column("drift_blocked_ms", Integer, nullable=False),
+)
+
+class_sessions = Table(
+    "class_sessions",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    _text("name"),
+)
+
+shifts = Table(
+    "shifts",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("employee_id", Uuid, nullable=False),
+    Column("shift_date", Date, nullable=False),
+)
+
+attendance = Table(
+    "attendance",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    _text("kind"),
+    Column("person_id", Uuid, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("class_session_id", Uuid),
+    _text("direction", nullable=True),
+    _instant("client_time"),
+    _text("device_id", nullable=True),
+    Column("drift_ms", Double, nullable=False),
+    Column("submitted_by", Uuid, nullable=False),
+    _instant("created_at"),
+)
+
+attendance_history = Table(
+    "attendance_history",
+    PLATFORM,
+    Column("attendance_id", Uuid, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    _text("actor"),
+    _instant("at"),
+    _text("from", nullable=True),
+    _text("to"),
+    _text("reason"),
+)
+
+corrections = Table(
+    "corrections",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("attendance_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, nullable=False),
+    _text("actor"),
+    _instant("at"),
+    _text("type"),
+    _text("reason"),
+    Column("original", JSONB, nullable=False),
+    Column("corrected", JSONB, nullable=False),
+)
+
+correction_reverts = Table(
+    "correction_reverts",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    Column("correction_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, nullable=False),
+    _text("actor"),
+    _instant("at"),
+    _text("reason"),
+)
+
+attendance_refusals = Table(
+    "attendance_refusals",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("attendance_id", Uuid),
+    Column("tenant_id", Uuid, nullable=False),
+    _text("actor"),
+    _instant("at"),
+    _text("action"),
+    _text("code"),
+    _text("detail"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    PLATFORM,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _text("digest"),
+    Column("status", Integer, nullable=False),
+    Column("answer", JSONB, nullable=False),
+    _instant("at"),
+)
+
+drift_alarms = Table(
+    "drift_alarms",
+    PLATFORM,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("device", Text, primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("incident_id", Uuid, nullable=False),
+)
+
+metrics = Table(
+    "metrics",
+    PLATFORM,
+    Column("id", BigInteger, primary_key=True),
+    Column("tenant_id", Uuid),
+    _instant("at"),
+    _text("kind"),
+    _text("endpoint", nullable=True),
+    Column("status", Integer),
+    _text("outcome", nullable=True),
+    Column("value", Double, nullable=False),
 )
 
 incidents = Table(

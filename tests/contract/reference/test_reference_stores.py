@@ -244,7 +244,22 @@ def tables_of(dsn: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-PLATFORM_TABLES = {"platform_version", "tenants", "users"}
+PLATFORM_TABLES = {
+    "platform_version",
+    "tenants",
+    "users",
+    "tenant_settings",
+    "class_sessions",
+    "shifts",
+    "attendance",
+    "attendance_history",
+    "corrections",
+    "correction_reverts",
+    "attendance_refusals",
+    "idempotency_keys",
+    "drift_alarms",
+    "metrics",
+}
 INCIDENT_TABLES = {
     "incidents_version",
     "incidents",
