@@ -156,7 +156,7 @@ class Archive:
     def release(self) -> None:
         """End its receivers, for the end of a drill."""
         for receiver in self._receivers:
-            receiver.stop()
+            receiver.kill()
 
     def _segment_size(self) -> int:
         for name in self.segments():
@@ -183,7 +183,7 @@ class Receiver:
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal: SIGKILL, SIGSTOP or SIGCONT."""
-        self._process.send_signal(number)
+        self._process.send_signal(number)  # to one that has ended, nothing
         if number == signal.SIGKILL:
             self._process.wait(PATIENCE)
 

@@ -1,4 +1,4 @@
-"""One durable server of a drill: started, stopped, killed, frozen, promoted, re-pointed, and brought back."""
+"""One durable server of a drill: started, stopped, killed, frozen, promoted, re-pointed."""
 
 from __future__ import annotations
 
@@ -87,6 +87,11 @@ class Node:
         return self._ground.home / f"{self.name}.log"
 
     @property
+    def configuration(self) -> Path:
+        """The file with all of its settings."""
+        return self._ground.home / f"{self.name}.conf"
+
+    @property
     def programs(self) -> Programs:
         """What it is run with."""
         return self._ground.programs
@@ -169,7 +174,7 @@ class Node:
         self._write()
         self.log.touch()
         began = self.log.stat().st_size
-        configuration = f"config_file={self._configuration}"
+        configuration = f"config_file={self.configuration}"
         process = self.programs.start("postgres", "-D", self.data, "-c", configuration, log=self.log)
         self._process, self.pid = process, process.pid
         deadline = time.monotonic() + patience
@@ -203,7 +208,12 @@ class Node:
         Returns:
             the process ids, the postmaster's first, and the instant when it was done, in nanoseconds of
             `stopwatch.monotonic_ns`. After SIGKILL all are gone by then: nothing that begins later can be answered.
+
+        Raises:
+            ServerFailed: it is not running, or does not go.
         """
+        if not self.running:  # its process id may be a stranger's by now
+            raise ServerFailed(f"The node {self.name} is gone already: there is nothing to kill. Start it first.")
         pids = family.send(self.pid, number)
         done = stopwatch.monotonic_ns()
         if number == signal.SIGKILL and self._process is not None:
@@ -232,7 +242,7 @@ class Node:
         if wait and self.running:
             self.await_streaming(primary)
 
-    def await_streaming(self, primary: Node) -> None:
+    def await_streaming(self, primary: Node, patience: float = PATIENCE) -> None:
         """Wait until this standby receives from `primary`, and has what `primary` has now.
 
         That its receiver says ``streaming`` is not enough: one that has parted from `primary` says so too, for an
@@ -243,6 +253,7 @@ class Node:
             " AND received_tli = %s AND greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) >= %s::pg_lsn)",
             f"receive from {primary.name}",
             [primary.port, primary.timeline(), str(primary.lsn())],
+            patience,
         )
 
     def stop_receiving(self) -> Lsn:
@@ -256,34 +267,6 @@ class Node:
             "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming')", "leave its primary"
         )
         return self.lsn()
-
-    def rejoin(self, primary: Node) -> str:
-        """Bring this stopped former primary back as a standby of `primary`, by pg_rewind.
-
-        Whether it worked is seen by its receiving from `primary`, never by pg_rewind's exit status: that is 0 also
-        when it found nothing to do, because it read the control file of a primary that was promoted an instant ago.
-
-        Returns:
-            what pg_rewind said.
-
-        Raises:
-            ProgramFailed: pg_rewind failed.
-            ServerFailed: this node runs, or does not receive from `primary` afterwards.
-        """
-        if self.running:
-            raise ServerFailed(f"The node {self.name} still runs. Stop or kill it before it is rewound.")
-        primary.query("CHECKPOINT")  # the new timeline must stand in the control file that pg_rewind reads
-        if (self.data / "postmaster.pid").exists():
-            # It was killed. pg_rewind would have it recover too, but with the settings in the data directory, by which
-            # it recycles the very WAL that pg_rewind then looks for.
-            configuration = f"config_file={self._configuration}"
-            self.programs.run("postgres", "--single", "-D", self.data, "-c", configuration, "template1")
-        source = f"{primary.words} dbname=postgres"
-        said = self.programs.run("pg_rewind", "--target-pgdata", self.data, "--source-server", source)
-        self.become_standby(primary)
-        self.start()
-        self.await_streaming(primary)
-        return said
 
     def become_standby(self, primary: Node) -> None:
         """Mark the stopped node's data as a standby's, of `primary`."""
@@ -329,13 +312,9 @@ class Node:
         sql = f"SELECT md5(string_agg(h, '' ORDER BY h)) FROM (SELECT md5(t::text) AS h FROM {table} AS t) AS rows"
         return str(self.query(sql, database=database)[0][0])
 
-    @property
-    def _configuration(self) -> Path:
-        return self._ground.home / f"{self.name}.conf"
-
     def _write(self) -> None:
         named = {"hba_file": str(self.data / "pg_hba.conf"), "ident_file": str(self.data / "pg_ident.conf")}
-        durable.write_configuration(self._configuration, {"data_directory": str(self.data), **named, **self._settings})
+        durable.write_configuration(self.configuration, {"data_directory": str(self.data), **named, **self._settings})
 
     def _said(self) -> str:
         return f"The end of its log:\n{tail(self.log)}"
