@@ -12,7 +12,8 @@ SmartattendError
 │   └── TargetNotReached   a recovery ended before the point that it was to reach
 ├── TargetError            the platform under test
 │   ├── TargetFailed       it did not start, or went away
-│   └── ContractBroken     it answered something that the contract does not know
+│   ├── ContractBroken     it answered something that the contract does not know
+│   └── StepFailed         a step of a drill was not seen to do what it must
 ├── InjectionError         a fault could not be carried out
 │   ├── FaultNeverFired    it was installed and nothing passed it
 │   └── FaultNotHealed     it was removed and the path is still broken
@@ -77,6 +78,10 @@ class TargetFailed(TargetError):
 
 class ContractBroken(TargetError):
     """The platform answered something that the contract does not know."""
+
+
+class StepFailed(TargetError):
+    """A step of a drill was not seen to do what it must, within its deadline; or a control that must lose lost nothing."""
 
 
 class InjectionError(SmartattendError):

@@ -60,11 +60,15 @@ class SqlWriter:
             Refused: the server said that it did not.
             TargetFailed: no answer came, or one that says nothing.
         """
+        from psycopg import OperationalError
         from psycopg.pq import ExecStatus
 
         self._warned = ""
-        self._pg.send_query_params(_WRITE, [key.encode()])
-        answer = self._answer(time.monotonic() + self._seconds)
+        try:
+            self._pg.send_query_params(_WRITE, [key.encode()])
+            answer = self._answer(time.monotonic() + self._seconds)
+        except OperationalError as problem:
+            raise TargetFailed(f"The connection broke: {problem}. Whether it was done, the table tells.") from problem
         if self._warned:
             raise TargetFailed(f"{self._warned}. It is committed here, and nobody promises that it stays.")
         if answer.status == ExecStatus.TUPLES_OK:
