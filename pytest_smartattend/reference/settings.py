@@ -27,6 +27,8 @@ class Settings:
         connect_timeout: how long a connection may take to come up.
         store_deadline: how long one transaction may take in all before its connection is cut.
         pool_size: connections per worker and database.
+        sla_scan: how long a worker's SLA monitor goes at most without asking the database what falls due next, for
+            what other workers were told. Under the twelve minutes after which the first window can be at risk.
     """
 
     database_url: str = field(repr=False)
@@ -37,6 +39,7 @@ class Settings:
     connect_timeout: timedelta = timedelta(seconds=2)
     store_deadline: timedelta = timedelta(seconds=5)
     pool_size: int = 8
+    sla_scan: timedelta = timedelta(minutes=1)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -60,6 +63,7 @@ class Settings:
             connect_timeout=timedelta(seconds=number(environment, "DB_CONNECT_TIMEOUT", 2)),
             store_deadline=timedelta(milliseconds=number(environment, "DB_DEADLINE_MS", 5000)),
             pool_size=number(environment, "DB_POOL_SIZE", 8),
+            sla_scan=timedelta(seconds=number(environment, "SLA_SCAN_SECONDS", 60, most=600)),
         )
 
 

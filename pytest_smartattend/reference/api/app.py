@@ -21,14 +21,16 @@ from pytest_smartattend.reference.api import (
 from pytest_smartattend.reference.api.door import Door
 from pytest_smartattend.reference.api.metric_log import Meter
 from pytest_smartattend.reference.api.platform import Platform
-from pytest_smartattend.reference.domain.ports import Clock, NewId
+from pytest_smartattend.reference.domain.ports import Alarm, Clock, NewId
 from pytest_smartattend.reference.domain.refusals import Refusal
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.reference.store.sessions import StoreUnreachable
 from pytest_smartattend.reference.wall_clock import WallClock, new_id
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, new_id: NewId = new_id) -> FastAPI:
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, alarm: Alarm | None = None, new_id: NewId = new_id
+) -> FastAPI:
     """SmartAttend as an ASGI application.
 
     Nothing connects before the first request, so that it may be made before a fork. Without a server that runs the
@@ -37,13 +39,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, new_id: NewId 
     Args:
         settings: what the operator decided.
         clock: the platform's only source of time; the wall clock if none is given.
+        alarm: what its SLA monitor waits on while the lifespan runs; the wall clock if none is given.
         new_id: the platform's only source of identifiers.
     """
     platform = Platform(settings, clock or WallClock(), new_id)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with platform.monitor.running(alarm or WallClock()):
+            yield
         await platform.close()
 
     app = FastAPI(

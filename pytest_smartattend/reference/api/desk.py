@@ -27,7 +27,11 @@ Read = Callable[[AsyncConnection, Scope, UUID], Awaitable[Incident | None]]
 
 
 class IncidentDesk:
-    """What people do with incidents. Every method raises `Problem` not_found for what is not within the scope."""
+    """What people do with incidents. Every method raises `Problem` not_found for what is not within the scope.
+
+    Attributes:
+        on_change: is told of each incident that was stored, after it was.
+    """
 
     def __init__(self, store: Store, lifecycle: Lifecycle, clock: Clock, new_id: NewId) -> None:
         self.lifecycle = lifecycle
@@ -37,6 +41,7 @@ class IncidentDesk:
         self.escalations = Records(tables.escalations)
         self.root_causes = Records(tables.root_causes)
         self.refusals = Records(tables.refusals)
+        self.on_change: Callable[[Incident], None] = lambda _incident: None
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -79,6 +84,7 @@ class IncidentDesk:
             )
             await self.rows.insert(transaction, change.incident)
             await self.timeline.record(transaction, change, str(by))
+        self.on_change(change.incident)
         return change.incident
 
     async def report_once(
@@ -90,6 +96,7 @@ class IncidentDesk:
             change = self.lifecycle.report(report, incident_id=incident_id, tenant_id=tenant_id, by=by, at=at)
             if await self.rows.insert_once(transaction, change.incident):
                 await self.timeline.record(transaction, change, actor)
+        self.on_change(change.incident)
 
     async def act(
         self, caller: Caller, incident_id: str, action: Action, decide: Decide
@@ -114,14 +121,20 @@ class IncidentDesk:
                 incident = await self._found(self.rows.lock, transaction, caller.scope, incident_id)
                 at = self._clock.now()  # after the lock: events of one incident have their times in their order
                 change = decide(incident, actor, at)
-                # first the incident's row, then its timeline: whoever comes second waits before it reads the end
-                await self.rows.update(transaction, change.incident)
-                record = await self._keep(transaction, change, actor)
-                await self.timeline.record(transaction, change, actor)
-                return change.incident, record
+                record = await self.apply(transaction, change, actor)
         except Refusal as refusal:
             await self.refuse(caller.scope, incident, refusal, {"actor": actor, "at": at, "action": action.value})
             raise
+        self.on_change(change.incident)
+        return change.incident, record
+
+    async def apply(self, transaction: AsyncConnection, change: Change, actor: str) -> dict[str, Any] | None:
+        """Store a change to an incident that this transaction has locked, and tell of it."""
+        # first the incident's row, then its timeline: whoever comes second waits before it reads the end
+        await self.rows.update(transaction, change.incident)
+        record = await self._keep(transaction, change, actor)
+        await self.timeline.record(transaction, change, actor)
+        return record
 
     async def refuse(self, scope: Scope, incident: Incident, refusal: Refusal, asked: dict[str, Any]) -> None:
         """Record a refusal in a transaction of its own: the one in which it was refused has gone."""

@@ -10,6 +10,7 @@ from pytest_smartattend.reference.api.health import Health
 from pytest_smartattend.reference.api.metric_log import MetricLog
 from pytest_smartattend.reference.api.metrics_desk import MetricsDesk
 from pytest_smartattend.reference.api.passwords import Passwords
+from pytest_smartattend.reference.api.sla_monitor import SlaMonitor
 from pytest_smartattend.reference.api.tokens import Cursors, Tokens
 from pytest_smartattend.reference.domain.lifecycle import Lifecycle
 from pytest_smartattend.reference.domain.ports import Clock, NewId
@@ -41,6 +42,7 @@ class Platform:
         self.sla = SlaRules()
         self.lifecycle = Lifecycle(self.sla)
         self.desk = IncidentDesk(self.incidents_database, self.lifecycle, clock, new_id)
+        self.monitor = SlaMonitor(self.incidents_database, self.desk, clock, settings.sla_scan)
         self.attendance = AttendanceDesk(self.database, self.desk, clock, new_id)
         self.corrections = CorrectionsDesk(self.attendance)
         self.metric_log = MetricLog(self.database, self.attendance.metrics)

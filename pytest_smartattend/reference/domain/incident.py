@@ -49,6 +49,8 @@ class Kind(StrEnum):
     REOPENED = "reopened"
     SEVERITY_CHANGED = "severity_changed"
     ROOT_CAUSE_RECORDED = "root_cause_recorded"
+    SLA_AT_RISK = "sla_at_risk"
+    SLA_BREACHED = "sla_breached"
 
 
 class Severity(StrEnum):
@@ -139,10 +141,14 @@ class Mark:
     Attributes:
         answered_at: when a person did what the window asks for; None while it runs.
         breached_at: when it was broken, as far as it was noticed; never taken back.
+        risk_noticed_at: when the monitor told the timeline that it was at risk.
+        breach_noticed_at: when the monitor told the timeline that it was broken.
     """
 
     answered_at: datetime | None = None
     breached_at: datetime | None = None
+    risk_noticed_at: datetime | None = None
+    breach_noticed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,12 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An incident at one moment. `resolution` is None unless it is resolved or closed."""
+    """An incident at one moment.
+
+    Attributes:
+        resolution: None unless it is resolved or closed.
+        sla_watch_at: when the SLA monitor must look at it next; None when it has nothing more to notice.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -172,3 +183,4 @@ class Incident:
     resolution: Resolution | None = None
     acknowledge: Mark = field(default_factory=Mark)
     resolve: Mark = field(default_factory=Mark)
+    sla_watch_at: datetime | None = None

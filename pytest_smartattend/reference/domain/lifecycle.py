@@ -26,7 +26,8 @@ from pytest_smartattend.reference.domain.incident import (
     Severity,
     Status,
 )
-from pytest_smartattend.reference.domain.sla import Promise, SlaRules
+from pytest_smartattend.reference.domain.ports import write_instant
+from pytest_smartattend.reference.domain.sla import Notice, Promise, SlaRules, SlaStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Lifecycle:
             updated_at=at,
         )
         payload = {**asdict(report), "severity": report.severity.value}
-        return Change(incident, Kind.CREATED, None, Status.OPEN, payload)
+        return Change(self.sla.watched(incident), Kind.CREATED, None, Status.OPEN, payload)
 
     def move(self, incident: Incident, action: Action, *, actor: str, at: datetime, note: str | None) -> Change:
         """Acknowledge, investigate, mitigate, close or reopen."""
@@ -159,6 +160,13 @@ class Lifecycle:
             raise refusals.missing_fields(missing, LEAST_TEXT)
         payload = {"root_cause": (root_cause or "").strip(), "confidence": confidence.value}
         return Change(replace(incident, updated_at=at), Kind.ROOT_CAUSE_RECORDED, None, None, payload)
+
+    def notice(self, incident: Incident, notice: Notice, *, at: datetime) -> Change:
+        """Tell that a window is at risk or broken; an event, no transition."""
+        noticed = replace(self.sla.noticed(incident, notice, at), updated_at=at)
+        kind = Kind.SLA_BREACHED if notice.status is SlaStatus.BREACHED else Kind.SLA_AT_RISK
+        times = {"due_at": write_instant(notice.due_at), "noticed_at": write_instant(at)}
+        return Change(noticed, kind, None, None, {"promise": notice.promise.value, **times})
 
     def _moved(
         self, before: Incident, after: Incident, action: Action, actor: str, payload: Mapping[str, Any]

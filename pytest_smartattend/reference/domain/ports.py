@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -12,6 +12,14 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
+        ...
+
+
+class Alarm(Protocol):
+    """What the platform's own workers wait on; it keeps the time of its `Clock`."""
+
+    async def sleep(self, duration: timedelta, *, last: bool = False) -> None:
+        """Wait for `duration`, zero or more; with `last`, behind everything else that is due at that instant."""
         ...
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -75,6 +75,19 @@ class IncidentRows:
             statement = statement.where(tuple_(incidents.c.created_at, incidents.c.id) < tuple_(*page.after))
         return [_incident(row) for row in await transaction.execute(statement)]
 
+    async def to_watch(self, transaction: AsyncConnection, scope: Scope, now: datetime) -> Sequence[UUID]:
+        """The incidents at which the SLA monitor must have looked by `now`, the longest overdue first."""
+        statement = select(incidents.c.id).where(self.visible(scope), incidents.c.sla_watch_at <= now)
+        return (await transaction.scalars(statement.order_by(incidents.c.sla_watch_at, incidents.c.id))).all()
+
+    async def next_watch(self, transaction: AsyncConnection, scope: Scope, now: datetime) -> datetime | None:
+        """When the SLA monitor must look again after `now`; None where nothing is left to watch."""
+        statement = select(func.min(incidents.c.sla_watch_at))
+        found: datetime | None = await transaction.scalar(
+            statement.where(self.visible(scope), incidents.c.sla_watch_at > now)
+        )
+        return found
+
     def _of(self, scope: Scope, incident_id: UUID) -> Select[Any]:
         return select(incidents).where(incidents.c.id == incident_id, self.visible(scope))
 
@@ -100,11 +113,14 @@ def _columns(incident: Incident) -> dict[str, Any]:
         "root_cause": resolution.root_cause if resolution else None,
         "remediation_steps": resolution.remediation_steps if resolution else None,
         "prevention_measures": resolution.prevention_measures if resolution else None,
-        "acknowledge_answered_at": incident.acknowledge.answered_at,
-        "acknowledge_breached_at": incident.acknowledge.breached_at,
-        "resolve_answered_at": incident.resolve.answered_at,
-        "resolve_breached_at": incident.resolve.breached_at,
+        **_mark_columns("acknowledge", incident.acknowledge),
+        **_mark_columns("resolve", incident.resolve),
+        "sla_watch_at": incident.sla_watch_at,
     }
+
+
+def _mark_columns(promise: str, mark: Mark) -> dict[str, Any]:
+    return {f"{promise}_{name}": value for name, value in asdict(mark).items()}
 
 
 def _incident(row: Row[Any]) -> Incident:
@@ -124,6 +140,11 @@ def _incident(row: Row[Any]) -> Incident:
         created_at=row.created_at,
         updated_at=row.updated_at,
         resolution=resolution,
-        acknowledge=Mark(row.acknowledge_answered_at, row.acknowledge_breached_at),
-        resolve=Mark(row.resolve_answered_at, row.resolve_breached_at),
+        acknowledge=_mark("acknowledge", row),
+        resolve=_mark("resolve", row),
+        sla_watch_at=row.sla_watch_at,
     )
+
+
+def _mark(promise: str, row: Row[Any]) -> Mark:
+    return Mark(**{each.name: getattr(row, f"{promise}_{each.name}") for each in fields(Mark)})

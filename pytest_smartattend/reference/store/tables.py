@@ -204,6 +204,11 @@ incidents = Table(
     _instant("acknowledge_breached_at", nullable=True),
     _instant("resolve_answered_at", nullable=True),
     _instant("resolve_breached_at", nullable=True),
+    _instant("acknowledge_risk_noticed_at", nullable=True),
+    _instant("acknowledge_breach_noticed_at", nullable=True),
+    _instant("resolve_risk_noticed_at", nullable=True),
+    _instant("resolve_breach_noticed_at", nullable=True),
+    _instant("sla_watch_at", nullable=True),
 )
 
 timeline = Table(
