@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
+
+#: seconds between two looks at what is awaited
+_LOOK_AGAIN = 0.05
+
+#: seconds after which a transaction that idles is taken for left behind: the platform ends its own after five
+PATIENCE = 3.0
 
 
 class Observer:
@@ -48,10 +55,49 @@ class Observer:
             "root_causes": self.rows("select * from root_causes where incident_id = %s order by 1", incident_id),
         }
 
+    def attendance_of(self, tenant_id: str) -> dict[str, Sequence[dict[str, Any]]]:
+        """All that a tenant's attendance consists of, but for its refusals: what a refusal must not change."""
+        return {
+            "attendance": self.rows("select * from attendance where tenant_id = %s order by id", tenant_id),
+            "history": self.rows("select * from attendance_history where tenant_id = %s order by 1, 2", tenant_id),
+            "corrections": self.rows("select * from corrections where tenant_id = %s order by position", tenant_id),
+            "reverts": self.rows("select * from correction_reverts where tenant_id = %s order by 1", tenant_id),
+        }
+
+    def counted(self, query: LiteralString, *parameters: object, least: int, patience: float) -> int:
+        """The number that `query` gives, as soon as it is `least` or more; after `patience` seconds as it is then.
+
+        The waiting is done in the database, so that looking again costs the platform nothing.
+        """
+        looks = max(1, round(patience / _LOOK_AGAIN))
+        found = 0
+        for _ in range(looks):
+            found = int(self.value(query, *parameters))
+            if found >= least:
+                break
+            self.rows("select pg_sleep(%s)", _LOOK_AGAIN)
+        return found
+
     def leftovers(self) -> list[dict[str, Any]]:
-        """Transactions that are open and locks that are waited for, in this database, other than our own."""
-        return self.rows(
-            "select pid, state, wait_event_type, left(query, 120) as query from pg_stat_activity"
+        """Transactions that stay open and locks that stay waited for, in this database, other than our own.
+
+        A healthy platform has transactions open at any moment; what is left behind stays. So each that is seen is given
+        `PATIENCE` to end, and those are told that were there at the first look and at the last.
+        """
+        first = self._open_transactions()
+        deadline = time.monotonic() + PATIENCE
+        left = first
+        while left and time.monotonic() < deadline:
+            self.value("select pg_sleep(0.02)")
+            now = self._open_transactions()
+            left = {key: now[key] for key in left if key in now}
+        return list(left.values())
+
+    def _open_transactions(self) -> dict[tuple[int, object], dict[str, Any]]:
+        """Process and begin of each transaction that idles or waits for a lock → what is known of it."""
+        rows = self.rows(
+            "select pid, xact_start, state, wait_event_type, left(query, 120) as query from pg_stat_activity"
             " where datname = current_database() and pid <> pg_backend_pid()"
             " and (state like 'idle in transaction%%' or wait_event_type = 'Lock')"
         )
+        return {(row["pid"], row["xact_start"]): row for row in rows}
