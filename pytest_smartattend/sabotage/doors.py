@@ -30,6 +30,10 @@ def _let_staff_mitigate(app: Any) -> None:  # noqa: ANN401
     app.state.platform.access.least_role["POST /incidents/{id}/mitigate"] = Role.STAFF
 
 
+def _let_staff_read_metrics(app: Any) -> None:  # noqa: ANN401
+    app.state.platform.access.least_role["GET /metrics/health-status"] = Role.STAFF
+
+
 def _say_forbidden(app: Any) -> None:  # noqa: ANN401
     app.state.platform.desk.absent = lambda: Problem("forbidden", "this incident is another tenant's")
 
@@ -118,6 +122,12 @@ DOORS = (
         "one endpoint shows other tenants' timelines",
         _see_everything("GET /incidents/{id}/timeline"),
     ),
+    Sabotage(
+        "attendance-filter-off",
+        "one endpoint shows other tenants' attendance",
+        _see_everything("GET /attendance/{id}"),
+    ),
+    Sabotage("metrics-for-staff", "staff can read how the tenant fares", _let_staff_read_metrics),
     Sabotage("list-filter-off", "the list of incidents holds other tenants' rows", _see_everything("GET /incidents")),
     Sabotage("wrong-role-accepted", "staff can mitigate", _let_staff_mitigate),
     Sabotage("forbidden-instead-of-not-found", "a 403 tells that a foreign incident exists", _say_forbidden),

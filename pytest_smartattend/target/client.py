@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -153,6 +154,51 @@ class Client:
         """Do `action`: acknowledge, escalate, investigate, root-cause, mitigate, resolve, close, reopen or severity."""
         method = "PATCH" if action == "severity" else "POST"
         return self.call(method, f"/incidents/{incident_id}/{action}", dict(body or {}))
+
+    def now(self) -> datetime:
+        """The platform's clock, by ``GET /time/sync``."""
+        return datetime.fromisoformat(self.call("GET", "/time/sync").must()["now"])
+
+    def submit(self, submission: Mapping[str, object], key: str | None = None) -> Answer:
+        """``POST /school/attendance`` or ``POST /corporate/checkins``, by what `submission` says."""
+        path = "/school/attendance" if "student_id" in submission else "/corporate/checkins"
+        return self.call("POST", path, dict(submission), headers={"Idempotency-Key": key} if key else {})
+
+    def attendance(self, attendance_id: str) -> Answer:
+        """``GET /attendance/{id}``."""
+        return self.call("GET", f"/attendance/{attendance_id}")
+
+    def attendance_history(self, attendance_id: str) -> Answer:
+        """``GET /attendance/{id}/history``."""
+        return self.call("GET", f"/attendance/{attendance_id}/history")
+
+    def change_state(self, attendance_id: str, state: str, reason: str = "The teacher looked into it.") -> Answer:
+        """``POST /attendance/{id}/state``."""
+        return self.call("POST", f"/attendance/{attendance_id}/state", {"state": state, "reason": reason})
+
+    def correct(
+        self,
+        attendance_id: str,
+        corrected: Mapping[str, object],
+        *,
+        type: str = "data_entry_error",  # noqa: A002 - the contract's name
+        reason: str = "It was written down wrongly.",
+    ) -> Answer:
+        """``POST /corrections/{attendance_id}``."""
+        body = {"type": type, "reason": reason, "corrected": dict(corrected)}
+        return self.call("POST", f"/corrections/{attendance_id}", body)
+
+    def revert(self, correction_id: str, reason: str = "It was right after all.") -> Answer:
+        """``POST /corrections/{id}/revert``."""
+        return self.call("POST", f"/corrections/{correction_id}/revert", {"reason": reason})
+
+    def corrections(self, attendance_id: str) -> Answer:
+        """``GET /corrections/history/{attendance_id}``."""
+        return self.call("GET", f"/corrections/history/{attendance_id}")
+
+    def metrics(self, name: str) -> Answer:
+        """``GET /metrics/NAME``: health-status, failure-rates, api-latency or clock-drift."""
+        return self.call("GET", f"/metrics/{name}")
 
 
 def _decoded(response: httpx.Response) -> Any:  # noqa: ANN401

@@ -69,6 +69,43 @@ ROLES = ("nobody", "member", "staff", "admin", "superadmin")
 
 APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals")
 
+ATTENDANCE_STATES = ("VERIFIED", "FLAGGED", "REVOKED", "MANUAL_OVERRIDE")
+#: the 5 pairs of attendance states that are refused; the 11 others are legal
+ATTENDANCE_ILLEGAL = (*((state, state) for state in ATTENDANCE_STATES), ("REVOKED", "FLAGGED"))
+ATTENDANCE_APPEND_ONLY = (
+    "attendance",
+    "attendance_history",
+    "corrections",
+    "correction_reverts",
+    "attendance_refusals",
+)
+CORRECTION_TYPES = (
+    "data_entry_error",
+    "biometric_revalidation",
+    "system_override",
+    "policy_exception",
+    "duplicate_entry_removal",
+    "time_synchronization_fix",
+    "device_malfunction_correction",
+    "attendance_appeal_approved",
+)
+#: how far a client's clock may be off: band → the largest drift that still belongs to it; beyond all is ``critical``
+DRIFT_LIMITS: dict[str, timedelta] = {
+    "accepted": timedelta(seconds=5),
+    "flagged": timedelta(seconds=300),
+    "blocked": timedelta(seconds=600),
+}
+
+
+def drift_band(drift: timedelta) -> str:
+    """The band of a drift, whatever its sign: accepted, flagged, blocked or critical."""
+    fitting = (band for band, limit in DRIFT_LIMITS.items() if abs(drift) <= limit)
+    return next(fitting, "critical")
+
+
+#: health of a tenant → the failure rate above which it holds
+FAILURE_RATES = {"degraded": 0.05, "critical": 0.15}
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -121,6 +158,31 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/incidents/{id}/resolve", "admin", "mitigating"),
     Endpoint("POST", "/incidents/{id}/close", "admin", "resolved"),
     Endpoint("POST", "/incidents/{id}/reopen", "admin", "resolved"),
+)
+
+#: those of attendance that name one row: a record's, or for a revert a correction's
+ATTENDANCE_ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/attendance/{id}", "staff"),
+    Endpoint("GET", "/attendance/{id}/history", "staff"),
+    Endpoint("POST", "/attendance/{id}/state", "staff"),
+    Endpoint("GET", "/corrections/history/{id}", "staff"),
+    Endpoint("POST", "/corrections/{id}", "staff"),
+    Endpoint("POST", "/corrections/{id}/revert", "admin"),
+)
+
+#: those that submit attendance: a member's own, or anybody's for staff and above
+SUBMISSIONS: tuple[Endpoint, ...] = (
+    Endpoint("POST", "/school/attendance", "member"),
+    Endpoint("POST", "/corporate/checkins", "member"),
+)
+
+#: those that tell about the tenant as a whole, or about the platform's time
+OVERVIEWS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/metrics/health-status", "admin"),
+    Endpoint("GET", "/metrics/failure-rates", "admin"),
+    Endpoint("GET", "/metrics/api-latency", "admin"),
+    Endpoint("GET", "/metrics/clock-drift", "admin"),
+    Endpoint("GET", "/time/sync", "nobody"),
 )
 
 RESOLUTION: dict[str, str] = {

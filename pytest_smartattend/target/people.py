@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 import httpx
@@ -25,6 +26,35 @@ class Account:
     role: str
     email: str
     password: str
+
+
+@dataclass(frozen=True)
+class Roster:
+    """What the people of a tenant may attend, as seeded.
+
+    Attributes:
+        kind: ``school`` or ``corporate``.
+        person_id: the member's id: the student, or the employee.
+        other_id: another member's, without a token of their own.
+        class_session_ids: a school's; empty for a corporate.
+        days: dates on which a submission makes sense.
+    """
+
+    kind: str
+    person_id: str
+    other_id: str
+    class_session_ids: tuple[str, ...]
+    days: tuple[date, ...]
+
+    def submission(self, client_time: datetime, *, day: int = 0, **changes: object) -> dict[str, object]:
+        """A body with which the member's attendance on the `day`-th date is submitted, with `changes`."""
+        when = self.days[day].isoformat()
+        body: dict[str, object] = {"client_time": client_time.isoformat()}
+        if self.kind == "school":
+            body |= {"class_session_id": self.class_session_ids[0], "student_id": self.person_id, "date": when}
+        else:
+            body |= {"employee_id": self.person_id, "shift_date": when, "direction": "in"}
+        return {**body, **changes}
 
 
 class Signer(Protocol):
@@ -60,6 +90,7 @@ class Tenant:
     Attributes:
         id: the tenant's id.
         kind: ``school`` or ``corporate``.
+        roster: what its people may attend.
         nobody: a caller without a token.
     """
 
@@ -68,12 +99,14 @@ class Tenant:
         tenant_id: str,
         kind: str,
         accounts: dict[str, Account],
+        roster: Roster,
         signer: Signer,
         http: httpx.Client,
         record: Callable[[Operation], None],
     ) -> None:
         self.id = tenant_id
         self.kind = kind
+        self.roster = roster
         self._accounts = accounts
         self._signer = signer
         self._people = {role: Person(http, one, signer.token(one), record) for role, one in accounts.items()}
@@ -108,6 +141,10 @@ class Tenant:
     def superadmin(self) -> Person:
         """The platform's superadmin."""
         return self._people["superadmin"]
+
+    def submission(self, *, off: timedelta = timedelta(), day: int = 0, **changes: object) -> dict[str, object]:
+        """A submission of the member's, made now on the platform's clock, by a clock that is `off`."""
+        return self.roster.submission(self.nobody.now() + off, day=day, **changes)
 
     def credentials(self, role: str) -> tuple[str, str]:
         """E-mail and password of the person of `role`."""

@@ -158,9 +158,9 @@ class ReferencePlatform:
 
     def seed(self, kind: str, record: Callable[[Operation], None]) -> Tenant:
         """A new tenant with one person of each role."""
-        tenant_id, accounts = self.seeder.tenant(kind)
+        tenant_id, accounts, roster = self.seeder.tenant(kind)
         signer = SecretSigner(self._secret, lambda: datetime.now(UTC))  # noqa: TID251 - served: its clock is the wall's
-        return Tenant(tenant_id, kind, accounts, signer, self._http, record)
+        return Tenant(tenant_id, kind, accounts, roster, signer, self._http, record)
 
     @contextmanager
     def sql_as(self, role: str, tenant_id: str | None) -> Iterator[RoleSession]:

@@ -1,19 +1,21 @@
-"""Makes tenants and people in the reference platform's database: the one way in which suites write by SQL."""
+"""Makes tenants, people and rosters in the reference platform's database: the one way in which suites write by SQL."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import psycopg
 
 from pytest_smartattend.reference.api.passwords import hash_password
-from pytest_smartattend.target.people import Account
+from pytest_smartattend.target.people import Account, Roster
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as a check
 #: when everything that is seeded was made: before any check, the same in every run
 SEEDED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+#: dates on which every class session is held, and on which every employee has a shift
+DAYS = tuple(SEEDED_AT.date() + timedelta(days=day) for day in range(28))
 _USER = (
     "insert into users (id, tenant_id, role, email, name, password_hash, created_at)"
     " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
@@ -37,21 +39,41 @@ class Seeder:
         self._superadmin = _account("superadmin", None)
         self._insert([self._superadmin])
 
-    def tenant(self, kind: str) -> tuple[str, dict[str, Account]]:
-        """A new tenant: its id, and role → account. The superadmin is the same for all."""
+    def tenant(self, kind: str) -> tuple[str, dict[str, Account], Roster]:
+        """A new tenant: its id, role → account, and what its people may attend. The superadmin is the same for all."""
         tenant_id = str(uuid.uuid4())
         accounts = [_account(role, tenant_id) for role in ("member", "staff", "admin")]
+        other = _account("member", tenant_id)
+        sessions = tuple(str(uuid.uuid4()) for _ in range(2)) if kind == "school" else ()
+        roster = Roster(kind, accounts[0].user_id, other.user_id, sessions, DAYS)
         with self._connection.transaction():
             self._connection.execute(
                 "insert into tenants (id, name, kind, created_at) values (%s, %s, %s, %s)",
                 (tenant_id, f"A {kind} {tenant_id[:8]}", kind, SEEDED_AT),
             )
-            self._insert(accounts)
-        return tenant_id, {account.role: account for account in [*accounts, self._superadmin]}
+            self._insert([*accounts, other])
+            self._enrol(tenant_id, roster)
+        return tenant_id, {account.role: account for account in [*accounts, self._superadmin]}, roster
 
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
+
+    def _enrol(self, tenant_id: str, roster: Roster) -> None:
+        cursor = self._connection.cursor()
+        cursor.executemany(
+            "insert into class_sessions (id, tenant_id, name) values (%s, %s, %s)",
+            [(session, tenant_id, f"Class {session[:8]}") for session in roster.class_session_ids],
+        )
+        if roster.kind == "corporate":
+            cursor.executemany(
+                "insert into shifts (id, tenant_id, employee_id, shift_date) values (%s, %s, %s, %s)",
+                [
+                    (str(uuid.uuid4()), tenant_id, employee, day)
+                    for employee in (roster.person_id, roster.other_id)
+                    for day in roster.days
+                ],
+            )
 
     def _insert(self, accounts: list[Account]) -> None:
         rows = [

@@ -99,6 +99,102 @@ def test_collections_hold_the_callers_own_rows_only(
         evidence.expect("the others' incident is listed", theirs["id"] in listed, role == "superadmin")
 
 
+OF_ATTENDANCE = [
+    (endpoint, role, where)
+    for endpoint in (*contract.ATTENDANCE_ENDPOINTS, *contract.SUBMISSIONS)
+    for role in contract.ROLES
+    for where in ("own", "foreign")
+]
+ATTENDANCE_BODIES: dict[str, dict[str, object]] = {
+    "state": {"state": "FLAGGED", "reason": "The teacher looked into it."},
+    "revert": {"reason": "It was right after all."},
+    "corrections": {
+        "type": "data_entry_error",
+        "reason": "It was written down wrongly.",
+        "corrected": {"device_id": "door"},
+    },
+}
+
+
+@pytest.mark.scenario("scenarios/tenant-isolation")
+@pytest.mark.detects("attendance-filter-off")
+@pytest.mark.parametrize(
+    ("endpoint", "role", "where"),
+    OF_ATTENDANCE,
+    ids=[f"{endpoint.name}-{role}-{where}" for endpoint, role, where in OF_ATTENDANCE],
+)
+def test_foreign_attendance_does_not_exist(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    endpoint: contract.Endpoint,
+    role: str,
+    where: str,
+) -> None:
+    evidence, observer = _smartattend_evidence, _smartattend_observer
+    owner = _smartattend_tenants("corporate" if "corporate" in endpoint.path else "school")
+    caller = (owner if where == "own" else _smartattend_tenants(owner.kind)).actor(role)
+    judgement = _judgement(endpoint, role, where)
+    body: dict[str, object] | None = owner.submission()
+    path = endpoint.path
+    if endpoint.has_row:
+        record = owner.member.submit(owner.submission()).must()["id"]
+        named = owner.staff.correct(record, {"device_id": "gate"}).must()["id"] if "revert" in path else record
+        words = path.replace("/{id}", "").rsplit("/", 1)[-1]
+        path, body = path.format(id=named), ATTENDANCE_BODIES[words] if endpoint.method == "POST" else None
+    elif role == "member" and where == "foreign":
+        judgement = "403 forbidden"  # to a member, whoever is not oneself is somebody else
+    stands = observer.attendance_of(owner.id)
+    answer = caller.call(endpoint.method, path, body)
+    evidence.expect("answer", _judged(answer), judgement)
+    if not answer.ok:
+        evidence.expect("what the refusal changed", observer.attendance_of(owner.id), stands)
+
+
+OVERVIEWS = [(endpoint, role) for endpoint in contract.OVERVIEWS for role in contract.ROLES]
+
+
+@pytest.mark.scenario("scenarios/tenant-isolation")
+@pytest.mark.detects("metrics-for-staff")
+@pytest.mark.parametrize(
+    ("endpoint", "role"), OVERVIEWS, ids=[f"{endpoint.name}-{role}" for endpoint, role in OVERVIEWS]
+)
+def test_overviews_are_for_those_whom_they_concern(
+    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence, endpoint: contract.Endpoint, role: str
+) -> None:
+    answer = _smartattend_tenant.actor(role).call(endpoint.method, endpoint.path)
+    judgement = "done" if endpoint.least == "nobody" else _judgement(endpoint, role, "own")
+    _smartattend_evidence.expect("answer", _judged(answer), judgement)
+
+
+ATTENDANCE_TABLES = (*contract.ATTENDANCE_APPEND_ONLY, "idempotency_keys")
+
+
+@pytest.mark.scenario("scenarios/row-level-security")
+@pytest.mark.detects("attendance-rls-off")
+@pytest.mark.parametrize("table", ATTENDANCE_TABLES)
+def test_the_database_itself_hides_foreign_attendance_from_the_application(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    table: str,
+) -> None:
+    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    for tenant in (own, foreign):
+        record = tenant.member.submit(tenant.submission(), "a-key").must()["id"]
+        correction = tenant.staff.correct(record, {"device_id": "door"}).must()["id"]
+        tenant.admin.revert(correction).must()
+        tenant.admin.revert(correction)  # refused, and kept as such
+    for name, tenant_id, wanted in (
+        ("own", own.id, {own.id}),
+        ("foreign", foreign.id, {foreign.id}),
+        ("no", None, set()),
+    ):
+        with _smartattend_platform.sql_as("app", tenant_id) as sql:
+            seen = {str(row["tenant_id"]) for row in sql.rows(f"select tenant_id from {table}")}
+        _smartattend_evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
+
+
 TENANT_TABLES = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals")
 
 

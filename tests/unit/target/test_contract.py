@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
+
 from pytest_smartattend.target import contract
 
 
@@ -36,3 +40,21 @@ def test_every_way_is_made_of_legal_steps() -> None:
 def test_resolved_incidents_are_reopened_by_reopen_only() -> None:
     assert contract.LEGAL["resolved", "investigating"] == "reopen"
     assert [pair for pair, action in contract.LEGAL.items() if action == "reopen"] == [("resolved", "investigating")]
+
+
+def test_of_16_pairs_of_attendance_states_5_are_refused() -> None:
+    pairs = [(before, after) for before in contract.ATTENDANCE_STATES for after in contract.ATTENDANCE_STATES]
+    assert len(pairs) == 16
+    assert len({*pairs} & {*contract.ATTENDANCE_ILLEGAL}) == len(contract.ATTENDANCE_ILLEGAL) == 5
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("seconds", "band"),
+    [(0, "accepted"), (5, "accepted"), (300, "flagged"), (600, "blocked"), (601, "critical")],
+)
+def test_a_limit_belongs_to_the_milder_band_whatever_the_sign(seconds: int, band: str, sign: int) -> None:
+    drift = sign * timedelta(seconds=seconds)
+    assert contract.drift_band(drift) == band
+    if band != "critical" and seconds:
+        assert contract.drift_band(drift + sign * timedelta(microseconds=1)) != band

@@ -1,0 +1,186 @@
+"""Scenario 6: submissions. Keys that answer once, clocks that are judged on both sides, and metrics that miss nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from pytest_smartattend import Answer, Evidence, Observer, Tenant, contract
+
+REPLAYED = "idempotency-replayed"
+
+
+@pytest.mark.scenario("scenarios/idempotency-replay")
+@pytest.mark.detects("replay-with-new-id")
+@pytest.mark.parametrize("kind", ["school", "corporate", "refused"])
+def test_a_key_gives_its_first_answer_again(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
+) -> None:
+    tenant, evidence = _smartattend_tenants("school" if kind == "refused" else kind), _smartattend_evidence
+    submission = tenant.submission(off=timedelta(seconds=-400 if kind == "refused" else 0))
+    first = tenant.member.submit(submission, "a-key")
+    evidence.expect("first answer", first.summary, "422 clock_drift_blocked" if kind == "refused" else "201")
+    evidence.invariant("the first is no replay", REPLAYED not in first.headers)
+    if kind != "refused":
+        tenant.staff.change_state(first.body["id"], "REVOKED").must()
+    for body in (submission, dict(reversed(submission.items()))):
+        again = tenant.member.submit(body, "a-key")
+        evidence.expect("status of the replay", again.summary, first.summary)
+        evidence.expect("body of the replay", again.body, first.body)
+        evidence.expect("marked as a replay", again.headers.get(REPLAYED), "true")
+    rows = _smartattend_observer.attendance_of(tenant.id)["attendance"]
+    evidence.expect("records", len(rows), 0 if kind == "refused" else 1)
+
+
+@pytest.mark.scenario("scenarios/idempotency-binding")
+@pytest.mark.detects("key-not-bound-to-body", "key-not-bound-to-tenant")
+def test_a_key_belongs_to_one_body_and_one_tenant(
+    _smartattend_tenants: Callable[..., Tenant], _smartattend_observer: Observer, _smartattend_evidence: Evidence
+) -> None:
+    tenant, foreign, evidence = _smartattend_tenants(), _smartattend_tenants(), _smartattend_evidence
+    submission = tenant.submission()
+    tenant.member.submit(submission, "a-key").must()
+    stands = _smartattend_observer.attendance_of(tenant.id)
+    for name, body in (
+        ("another day", {**submission, "date": tenant.roster.days[1].isoformat()}),
+        ("another device", {**submission, "device_id": "door"}),
+        ("another time", {**submission, "client_time": tenant.submission()["client_time"]}),
+    ):
+        evidence.expect(name, tenant.member.submit(body, "a-key").summary, "422 idempotency_key_reused")
+    evidence.expect("what the refusals changed", _smartattend_observer.attendance_of(tenant.id), stands)
+    theirs = foreign.member.submit(foreign.submission(), "a-key")
+    evidence.expect("the same key elsewhere", (theirs.status, REPLAYED in theirs.headers), (201, False))
+
+
+@pytest.mark.scenario("scenarios/answer-after-commit")
+@pytest.mark.detects("answer-before-commit")
+def test_what_is_acknowledged_is_in_the_database(
+    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    for day in range(5):
+        answer = tenant.member.submit(tenant.submission(day=day), f"key-{day}")
+        found = _smartattend_observer.value("select count(*) from attendance where id = %s", answer.must()["id"])
+        evidence.expect(f"rows at the moment of answer {day}", found, 1)
+
+
+OFFS = (0, 4, 7, 290, 310, 590, 610, 900)
+CLOCKS = [f"{sign}{off}s" for off in OFFS for sign in ("+", "-") if (off, sign) != (0, "-")]
+
+
+@pytest.mark.scenario("scenarios/client-clock")
+@pytest.mark.detects("drift-sign-ignored")
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_a_submission_is_judged_by_how_far_the_clients_clock_is_off(
+    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, clock: str
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    off = timedelta(seconds=int(clock.removesuffix("s")))
+    begun = tenant.nobody.now()
+    answer = tenant.member.submit(tenant.roster.submission(begun + off))
+    passed = tenant.nobody.now() - begun
+    drift = timedelta(milliseconds=answer.body["drift_ms"])
+    # the platform looked at its clock between our two looks; a microsecond for its arithmetic
+    wide = timedelta(microseconds=1)
+    evidence.invariant("the drift is told with its sign", off - passed - wide <= drift <= off + wide, str(drift))
+    band = contract.drift_band(drift)
+    records = _smartattend_observer.attendance_of(tenant.id)["attendance"]
+    if band in {"accepted", "flagged"}:
+        state = "FLAGGED" if band == "flagged" else "VERIFIED"
+        evidence.expect("answer", (answer.status, answer.body.get("state")), (201, state))
+        evidence.expect("records", len(records), 1)
+        return
+    evidence.expect("answer", (answer.summary, answer.body.get("band")), ("422 clock_drift_blocked", band))
+    evidence.expect("records", len(records), 0)
+    evidence.expect("an incident is named", answer.body.get("incident_id") is not None, band == "critical")
+
+
+#: looks for an answer within the millisecond on either side of a limit; one in some ten hits
+LOOKS = 3000
+MILLISECOND = timedelta(milliseconds=1)
+EDGES = [(band, sign) for band in contract.DRIFT_LIMITS for sign in ("ahead", "behind")]
+
+
+@pytest.mark.scenario("scenarios/drift-limits")
+@pytest.mark.detects("drift-limit-off-by-1ms", "drift-sign-ignored")
+@pytest.mark.parametrize(("band", "sign"), EDGES, ids=["-".join(edge) for edge in EDGES])
+def test_a_limit_holds_to_the_millisecond(
+    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence, band: str, sign: str
+) -> None:
+    evidence, nobody = _smartattend_evidence, _smartattend_tenant.nobody
+    limit = contract.DRIFT_LIMITS[band]
+    towards = 1 if sign == "ahead" else -1
+    within, beyond, way = 0, 0, timedelta()
+    for look in range(LOOKS):
+        aimed = towards * (limit + (1 if look % 2 else -1) * MILLISECOND / 2)
+        told = _validated(
+            nobody.call("POST", "/time/validate", {"client_time": (nobody.now() + aimed + way).isoformat()})
+        )
+        drift, judged = told
+        way += (aimed - drift) / 4  # what the request's way costs, as far as it is known by now
+        over = abs(drift) - limit
+        if judged != contract.drift_band(drift):
+            evidence.expect(f"band of a drift of {drift.total_seconds():+.6f} s", judged, contract.drift_band(drift))
+        within += -MILLISECOND <= over <= timedelta()
+        beyond += timedelta() < over <= MILLISECOND
+        if within and beyond:
+            break
+    evidence.invariant(
+        "both sides of the limit were met within a millisecond",
+        bool(within and beyond),
+        f"{within} within and {beyond} beyond, in {look + 1} looks; if none, the machine is too busy: run it alone",
+    )
+
+
+def _validated(answer: Answer) -> tuple[timedelta, str]:
+    told = answer.must()
+    return timedelta(milliseconds=told["drift_ms"]), str(told["band"])
+
+
+#: seconds in which what was recorded must be seen by everybody
+SEEN_WITHIN = 15.0
+WEIGHED = (
+    "select count(*) from metrics where tenant_id = %s and kind = 'request' and endpoint not like '%% /metrics/%%'"
+)
+
+
+@pytest.mark.scenario("scenarios/tenant-health")
+@pytest.mark.detects("health-never-recovers", "health-counts-newest-only", "metrics-lost-on-errors")
+def test_a_tenants_health_follows_what_became_of_its_requests_and_recovers(
+    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    blocked = tenant.submission(off=timedelta(seconds=-400))
+    requests = failures = 0
+
+    def add(succeeding: int, failing: int) -> None:
+        nonlocal requests, failures
+        for _ in range(failing):
+            evidence.expect("a submission that fails", tenant.member.submit(blocked).status, 422)
+        for _ in range(succeeding):
+            evidence.expect("a request that succeeds", tenant.member.call("GET", "/auth/me").status, 200)
+        requests, failures = requests + succeeding + failing, failures + failing
+
+    def seen(status: str) -> None:
+        _smartattend_observer.counted(WEIGHED, tenant.id, least=requests, patience=SEEN_WITHIN)
+        told = tenant.admin.metrics("health-status").must()
+        evidence.expect("requests and failures", (told["requests"], told["failures"]), (requests, failures))
+        evidence.expect(f"health at {failures} of {requests}", told["status"], status)
+
+    add(succeeding=19, failing=1)
+    seen("healthy")  # 5 % is not over 5 %
+    add(succeeding=0, failing=1)
+    seen("degraded")
+    add(succeeding=0, failing=2)
+    seen("critical")
+    rates = tenant.admin.metrics("failure-rates").must()
+    evidence.expect("failed submissions", rates["attendance_failures"], failures)
+    add(succeeding=4, failing=0)
+    seen("degraded")  # 4 of 27 are 14.8 %
+    add(succeeding=60, failing=0)
+    seen("healthy")
