@@ -126,6 +126,8 @@ class Site:
         Where commits waited for any `count` of n nodes (`require`), n - count + 1 of them must be asked: fewer may
         all lack what was acknowledged.
         """
+        for node in standbys:
+            node.set(primary_conninfo="")  # all at once; then each is waited for
         return max(standbys, key=Node.stop_receiving)
 
     def archive(self, name: str = "archive") -> Archive:

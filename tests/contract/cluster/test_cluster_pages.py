@@ -72,6 +72,23 @@ def test_pages_that_are_written_meanwhile_are_not_called_damaged(field: Field) -
             assert count > 1000
 
 
+def test_a_page_that_was_read_half_written_is_looked_at_again(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    n0 = field.primary()
+    page = pages.find_heap_page(n0, "t")
+    n0.stop()
+    page.flip()
+    waited: list[float] = []
+
+    def moment(seconds: float) -> None:
+        if not waited:
+            page.flip()  # the other half arrives
+        waited.append(seconds)
+
+    monkeypatch.setattr("time.sleep", moment)
+    assert pages.verify(n0.data)[0] == []
+    assert len(waited) == 1
+
+
 def test_a_killed_cluster_is_read_past_the_server_only(field: Field) -> None:
     n0 = field.primary()
     n0.kill()
