@@ -115,25 +115,19 @@ def recovery_of(history: History, stored: Collection[str], fault: int, until: in
         EvidenceError: nothing was acknowledged before the fault, so that nothing could be lost.
     """
     outcomes = history.outcomes
-    before = [end for end, code in zip(history.ends, outcomes, strict=True) if code == OK and end <= fault]
+    acknowledged = [
+        (begin, end) for begin, end, code in zip(history.begins, history.ends, outcomes, strict=True) if code == OK
+    ]
+    before = [end for _, end in acknowledged if end <= fault]
+    after = sorted(end for begin, end in acknowledged if begin >= fault)
     if not before:
         raise EvidenceError(
             "Nothing was acknowledged before the fault, so this shows neither an outage nor a loss. Let the probe write "
             "first, and wait until it has acknowledgements."
         )
-    after = sorted(
-        end
-        for begin, end, code in zip(history.begins, history.ends, outcomes, strict=True)
-        if code == OK and begin >= fault
-    )
     last = max(*history.begins, *history.ends) if until is None else until
-    rows = stored if isinstance(stored, (set, frozenset, dict)) else frozenset(stored)
-    lost = sorted(
-        (end, key)
-        for key, end, code in zip(history.keys, history.ends, outcomes, strict=True)
-        if code == OK and key not in rows
-    )
-    told = {key for key, code in zip(history.keys, outcomes, strict=True) if code != FAILED}
+    rows = frozenset(stored)
+    lost = _lost(history, rows)
     return Recovery(
         fault=fault,
         outage=_longest([max(before), *after], last),
@@ -143,10 +137,22 @@ def recovery_of(history: History, stored: Collection[str], fault: int, until: in
         lost=tuple(key for _, key in lost),
         lost_seconds=(max(fault, lost[-1][0]) - lost[0][0]) / _SECOND if lost else 0.0,
         unknown_stored=sum(code == UNKNOWN and key in rows for key, code in zip(history.keys, outcomes, strict=True)),
-        refused_stored=tuple(dict.fromkeys(key for key in history.keys if key in rows and key not in told)),
+        refused_stored=_refused(history, rows),
         before=len(before),
         after=len(after),
     )
+
+
+def _lost(history: History, rows: Collection[str]) -> list[tuple[int, str]]:
+    """What was acknowledged and is in none of `rows`: when, and its key; in the order of acknowledgement."""
+    told = zip(history.keys, history.ends, history.outcomes, strict=True)
+    return sorted((end, key) for key, end, code in told if code == OK and key not in rows)
+
+
+def _refused(history: History, rows: Collection[str]) -> tuple[str, ...]:
+    """The keys of `rows` that were asked for, and each time refused."""
+    told = {key for key, code in zip(history.keys, history.outcomes, strict=True) if code != FAILED}
+    return tuple(dict.fromkeys(key for key in history.keys if key in rows and key not in told))
 
 
 def _longest(acknowledged: list[int], last: int) -> Outage:

@@ -131,9 +131,8 @@ class Drill:
         credited = actor != "harness" or not self._foreign
         step = Step(name, actor, attempt.begin, attempt.end, facts, attempt.problem, credited)
         self.steps.append(step)
-        self._tell(
-            "step", name=name, actor=actor, credited=credited, seconds=step.seconds, facts=facts, problem=step.problem
-        )
+        told = {"credited": credited, "seconds": step.seconds, "facts": facts, "problem": step.problem}
+        self._tell("step", name=name, actor=actor, **told)
         if attempt.problem:
             raise StepFailed(
                 f"The step {name!r} of the drill {self.name}, by the {actor}, failed after {step.seconds:.3f} s of "
