@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.target.client import Answer as Answer
     from pytest_smartattend.target.client import Client as Client
     from pytest_smartattend.target.client import Operation as Operation
+    from pytest_smartattend.target.in_process import InProcessPlatform as InProcessPlatform
     from pytest_smartattend.target.observer import Observer as Observer
     from pytest_smartattend.target.paths import Faults as Faults
     from pytest_smartattend.target.people import FORGERIES as FORGERIES
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.overlap import release_together as release_together
     from pytest_smartattend.trials.requests import Request as Request
     from pytest_smartattend.trials.retries import Retries as Retries
+    from pytest_smartattend.trials.simulation import Act as Act
+    from pytest_smartattend.trials.simulation import Look as Look
+    from pytest_smartattend.trials.simulation import Own as Own
+    from pytest_smartattend.trials.simulation import Script as Script
+    from pytest_smartattend.trials.simulation import Simulation as Simulation
     from pytest_smartattend.trials.storm import Storm as Storm
     from pytest_smartattend.trials.storm_result import StormResult as StormResult
     from pytest_smartattend.trials.walk import incident_in as incident_in
@@ -57,20 +63,26 @@ if TYPE_CHECKING:
 #: public name → the module that holds it, or that it is
 _HOME = {
     "FORGERIES": "target.people",
+    "Act": "trials.simulation",
     "Answer": "target.client",
     "Client": "target.client",
     "Database": "postgres.server",
     "Down": "engine.faults",
     "Evidence": "evidence.record",
     "Faults": "target.paths",
+    "InProcessPlatform": "target.in_process",
+    "Look": "trials.simulation",
     "LoopClock": "loop.clock",
     "Observer": "target.observer",
     "Operation": "target.client",
+    "Own": "trials.simulation",
     "Platform": "target.platform",
     "Request": "trials.requests",
     "Retries": "trials.retries",
+    "Script": "trials.simulation",
     "Server": "postgres.server",
     "Silence": "engine.faults",
+    "Simulation": "trials.simulation",
     "SmartattendError": "errors",
     "Storm": "trials.storm",
     "StormResult": "trials.storm_result",
@@ -83,20 +95,26 @@ _HOME = {
 
 __all__ = [
     "FORGERIES",
+    "Act",
     "Answer",
     "Client",
     "Database",
     "Down",
     "Evidence",
     "Faults",
+    "InProcessPlatform",
+    "Look",
     "LoopClock",
     "Observer",
     "Operation",
+    "Own",
     "Platform",
     "Request",
     "Retries",
+    "Script",
     "Server",
     "Silence",
+    "Simulation",
     "SmartattendError",
     "Storm",
     "StormResult",

@@ -260,4 +260,5 @@ def _version(name: str) -> str | None:
 
 def _not_exercised(facts: Facts) -> list[str]:
     excluded = [f"{entry['id']}: not applicable, {entry['reason']}" for entry in facts.scope.not_applicable]
-    return [*(f"group {name}: no suite yet" for name in facts.requirements.not_yet), *NOT_EXERCISED, *excluded]
+    lacking = [f"{'check' if '/' in name else 'group'} {name}: no suite yet" for name in facts.requirements.not_yet]
+    return [*lacking, *NOT_EXERCISED, *excluded]

@@ -32,7 +32,7 @@ class Requirements:
         version: as an adopter pins it.
         digest: sha256 of the file's bytes, hexadecimal.
         only_shipped_checks: whether nothing but the suites of this package may answer for the ids of `groups`.
-        not_yet: groups of the specification that have no requirements in this version.
+        not_yet: groups of the specification, and ids of checks, that have no requirements in this version.
         groups: group → its required ids, in the order of the file.
     """
 

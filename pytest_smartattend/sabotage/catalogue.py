@@ -5,12 +5,13 @@ from __future__ import annotations
 import psycopg
 
 from pytest_smartattend.sabotage.attendance import ATTENDANCE
+from pytest_smartattend.sabotage.clock import CLOCK
 from pytest_smartattend.sabotage.defect import Sabotage
 from pytest_smartattend.sabotage.doors import DOORS
 from pytest_smartattend.sabotage.records import RECORDS
 from pytest_smartattend.sabotage.rules import RULES
 
-CATALOGUE: tuple[Sabotage, ...] = (*RULES, *RECORDS, *DOORS, *ATTENDANCE)
+CATALOGUE: tuple[Sabotage, ...] = (*RULES, *RECORDS, *DOORS, *ATTENDANCE, *CLOCK)
 
 
 def by_name() -> dict[str, Sabotage]:

@@ -14,14 +14,18 @@ from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
+    from pytest_smartattend.loop.clock import LoopClock
     from pytest_smartattend.postgres.server import Server
     from pytest_smartattend.target.client import Operation
+    from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.observer import Observer
     from pytest_smartattend.target.paths import Faults
     from pytest_smartattend.target.people import Tenant
     from pytest_smartattend.target.reference_platform import ReferencePlatform
 
 PLATFORM = pytest.StashKey["ReferencePlatform"]()
+#: the fixtures that need ``--smartattend-target``
+PLATFORMS = frozenset({"_smartattend_platform", "_smartattend_in_process"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -36,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(
                 f"--smartattend-sabotage: there is no {settings.sabotage!r}. `smartattend prove --list` shows the catalogue."
             )
-    asks = [item for item in items if "_smartattend_platform" in getattr(item, "fixturenames", ())]
+    asks = [item for item in items if not PLATFORMS.isdisjoint(getattr(item, "fixturenames", ()))]
     if asks and not settings.target:
         raise pytest.UsageError(
             f"{len(asks)} of the collected tests need a platform to test, {asks[0].nodeid} for one. "
@@ -68,14 +72,43 @@ def _smartattend_platform(request: pytest.FixtureRequest, _smartattend_postgres:
 
 
 @pytest.fixture
-def _smartattend_tenants(
-    _smartattend_platform: ReferencePlatform, _smartattend_evidence: Evidence
-) -> Callable[..., Tenant]:
+def _smartattend_in_process(
+    request: pytest.FixtureRequest, _smartattend_postgres: Server, _smartattend_clock: LoopClock
+) -> Iterator[InProcessPlatform]:
+    from pytest_smartattend.target.in_process import InProcessPlatform
+    from pytest_smartattend.target.reference_schema import ReferenceSchema
+
+    settings = run_wiring.of(request.config).settings
+    database = _smartattend_postgres.pool(ReferenceSchema()).take()
+    platform = InProcessPlatform(
+        database, _smartattend_clock, workers=settings.platform_workers, sabotage=settings.sabotage
+    )
+    about(request.config, "target", platform.describe())
+    yield platform
+    platform.close()
+
+
+@pytest.fixture
+def _smartattend_record(_smartattend_evidence: Evidence) -> Callable[[Operation], None]:
     def record(done: Operation) -> None:
         _smartattend_evidence.operation(done.method, done.path, done.status, done.outcome, done.seconds)
 
+    return record
+
+
+@pytest.fixture
+def _smartattend_simulated_tenant(
+    _smartattend_in_process: InProcessPlatform, _smartattend_record: Callable[[Operation], None]
+) -> Tenant:
+    return _smartattend_in_process.seed("school", _smartattend_record)
+
+
+@pytest.fixture
+def _smartattend_tenants(
+    _smartattend_platform: ReferencePlatform, _smartattend_record: Callable[[Operation], None]
+) -> Callable[..., Tenant]:
     def make(kind: str = "school") -> Tenant:
-        return _smartattend_platform.seed(kind, record)
+        return _smartattend_platform.seed(kind, _smartattend_record)
 
     return make
 

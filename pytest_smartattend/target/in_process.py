@@ -1,0 +1,137 @@
+"""The reference platform in this process, on a clock that a check holds: hours pass in milliseconds.
+
+Several workers, as in production each with its own connections and its own SLA monitor, over one real PostgreSQL. A
+request runs the event loop until it is answered; between requests the loop stands still, and `sleep_until` lets the time
+go by. So a check is plain code with the same client as for a served platform.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from pytest_smartattend.reference.api.app import create_app
+from pytest_smartattend.reference.settings import Settings
+from pytest_smartattend.sabotage import catalogue
+from pytest_smartattend.target.client import Operation
+from pytest_smartattend.target.observer import Observer
+from pytest_smartattend.target.people import Tenant
+from pytest_smartattend.target.seed import Seeder
+from pytest_smartattend.target.tokens import SecretSigner
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from pytest_smartattend.loop.clock import LoopClock
+    from pytest_smartattend.postgres.server import Database
+
+#: the longest sleep of a monitor; under the 12 minutes after which the first window can be at risk
+SCAN = timedelta(minutes=10)
+#: how long one round trip may really take, as in `Settings`, whatever the clock's pace
+DEADLINE = timedelta(seconds=5)
+
+
+class _Workers(httpx.BaseTransport):
+    """Hands each request to the next worker and runs the loop until it is answered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, apps: list[FastAPI]) -> None:
+        self._loop = loop
+        self._turn = itertools.cycle([httpx.ASGITransport(app, raise_app_exceptions=False) for app in apps])
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._loop.run_until_complete(self._answer(request))
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        response = await next(self._turn).handle_async_request(request)
+        return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+
+class InProcessPlatform:
+    """A platform that runs while a check waits for it.
+
+    Args:
+        database: a fresh database with the reference schema.
+        clock: its only source of time; no event loop may be moving it yet.
+        workers: how many workers.
+        sabotage: the name of a planted defect, or empty.
+
+    Attributes:
+        name: how the report calls it.
+        observer: reads its database past it.
+    """
+
+    def __init__(self, database: Database, clock: LoopClock, *, workers: int = 2, sabotage: str = "") -> None:
+        self.name = "reference, in process" + (f" (sabotaged: {sabotage})" if sabotage else "")
+        self._clock = clock
+        self._workers = workers
+        self._sabotage = sabotage
+        self._secret = secrets.token_hex(32)
+        self._closing = ExitStack()
+        try:
+            self._start(database)
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def _start(self, database: Database) -> None:
+        if self._sabotage:
+            catalogue.plant_in_database(self._sabotage, database.dsn)
+        self.observer = Observer(database.dsn)
+        self._closing.callback(self.observer.close)
+        self._seeder = Seeder(database.dsn)
+        self._closing.callback(self._seeder.close)
+        runner = self._closing.enter_context(asyncio.Runner(loop_factory=self._clock.new_loop))
+        self._loop = runner.get_loop()
+        self._running = AsyncExitStack()
+        self._closing.callback(self.stop)
+        apps = [self._worker(database) for _ in range(self._workers)]
+        self._loop.run_until_complete(self._run(apps))
+        self._http = httpx.Client(transport=_Workers(self._loop, apps), base_url="http://in-process")
+
+    def _worker(self, database: Database) -> FastAPI:
+        dsn = database.dsn_as("smartattend_app")
+        patience = DEADLINE * self._clock.factor
+        settings = Settings(
+            dsn, dsn, self._secret.encode(), connect_timeout=patience, store_deadline=patience, sla_scan=SCAN
+        )
+        app = create_app(settings, clock=self._clock, alarm=self._clock)
+        if self._sabotage and (plant := catalogue.by_name()[self._sabotage].apply_app) is not None:
+            plant(app)
+        return app
+
+    async def _run(self, apps: list[FastAPI]) -> None:
+        for app in apps:
+            await self._running.enter_async_context(app.router.lifespan_context(app))
+
+    def describe(self) -> Mapping[str, Any]:
+        """What stands in the report about it."""
+        return {"name": self.name, "workers": self._workers, "sabotage": self._sabotage or None}
+
+    def seed(self, kind: str, record: Callable[[Operation], None]) -> Tenant:
+        """A new tenant of `kind` with one person of each role, whose operations are told to `record`."""
+        tenant_id, accounts, roster = self._seeder.tenant(kind)
+        signer = SecretSigner(self._secret, self._clock.now)
+        return Tenant(tenant_id, kind, accounts, roster, signer, self._http, record)
+
+    def sleep_until(self, moment: datetime) -> None:
+        """Let time pass until `moment`, in front of whatever else is due then; the platform's own work goes on.
+
+        Raises:
+            ClockDeadlock, ClockStall: time could not move on.
+        """
+        self._loop.run_until_complete(self._clock.sleep_until(moment))
+
+    def stop(self) -> None:
+        """End the workers; the database stays readable by `observer`. Harmless when done twice."""
+        self._loop.run_until_complete(self._running.aclose())
+
+    def close(self) -> None:
+        """End everything."""
+        self._closing.close()
