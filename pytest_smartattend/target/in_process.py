@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 #: the longest sleep of a monitor; under the 12 minutes after which the first window can be at risk
 SCAN = timedelta(minutes=10)
-#: how long one round trip may really take, as in `Settings`, whatever the clock's pace
+#: how long a transaction, a connection or a health check may really take, whatever the clock's pace
 DEADLINE = timedelta(seconds=5)
 
 
@@ -93,13 +93,20 @@ class InProcessPlatform:
         self._closing.callback(self.stop)
         apps = [self._worker(database) for _ in range(self._workers)]
         self._loop.run_until_complete(self._run(apps))
-        self._http = httpx.Client(transport=_Workers(self._loop, apps), base_url="http://in-process")
+        transport = _Workers(self._loop, apps)
+        self._http = self._closing.enter_context(httpx.Client(transport=transport, base_url="http://in-process"))
 
     def _worker(self, database: Database) -> FastAPI:
         dsn = database.dsn_as("smartattend_app")
         patience = DEADLINE * self._clock.factor
         settings = Settings(
-            dsn, dsn, self._secret.encode(), connect_timeout=patience, store_deadline=patience, sla_scan=SCAN
+            dsn,
+            dsn,
+            self._secret.encode(),
+            health_deadline=patience,
+            connect_timeout=patience,
+            store_deadline=patience,
+            sla_scan=SCAN,
         )
         app = create_app(settings, clock=self._clock, alarm=self._clock)
         if self._sabotage and (plant := catalogue.by_name()[self._sabotage].apply_app) is not None:

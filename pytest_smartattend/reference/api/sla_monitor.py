@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from pytest_smartattend.reference.domain.incident import Incident, Status
 from pytest_smartattend.reference.domain.lifecycle import Change
 from pytest_smartattend.reference.domain.ports import Alarm, Clock
 from pytest_smartattend.reference.domain.sla import Notice, Promise, SlaStatus
-from pytest_smartattend.reference.store.sessions import Store
+from pytest_smartattend.reference.store.sessions import Store, StoreUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ class SlaMonitor:
         while True:
             try:
                 await self.look()
+            except StoreUnreachable as why:
+                log.warning("the SLA monitor looks again within %s: %s", self._scan, why)
             except Exception:
                 log.exception("the SLA monitor could not look; it tries again within %s", self._scan)
             await self._pause(alarm)
@@ -85,16 +87,22 @@ class SlaMonitor:
         """Notice everything that is owed now, and decide when to look again."""
         now = self.clock.now()
         self._wake_at = now + self._scan  # before the question: what is stored during it may only shorten the sleep
-        async with self._store.transaction(_EVERYWHERE) as transaction:
-            due = await self._desk.rows.to_watch(transaction, _EVERYWHERE, now)
+        due, following = await self._ask(now)
         for incident_id in due:
             try:
                 await self.notice(incident_id)
             except Exception:  # one incident that cannot be told of must not silence the others
                 log.exception("the SLA monitor could not look at incident %s", incident_id)
-        async with self._store.transaction(_EVERYWHERE) as transaction:
-            following = await self._desk.rows.next_watch(transaction, _EVERYWHERE, now)
+        if due:  # each notice has set when its incident must be looked at next
+            _, following = await self._ask(now)
         self._wake_at = min(self._wake_at, following or self._wake_at)
+
+    async def _ask(self, now: datetime) -> tuple[Sequence[UUID], datetime | None]:
+        """What must have been looked at by `now`, and when something must be after it."""
+        rows = self._desk.rows
+        async with self._store.transaction(_EVERYWHERE) as transaction:
+            due = await rows.to_watch(transaction, _EVERYWHERE, now)
+            return due, await rows.next_watch(transaction, _EVERYWHERE, now)
 
     async def notice(self, incident_id: UUID) -> None:
         """Tell an incident's timeline what is owed to it, in one transaction; nothing if another worker was first."""
