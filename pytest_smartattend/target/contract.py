@@ -67,6 +67,9 @@ SLA: dict[str, tuple[timedelta, timedelta]] = {
 #: roles, least first; ``nobody`` is a caller without a token
 ROLES = ("nobody", "member", "staff", "admin", "superadmin")
 
+#: what "short-lived" means for a token that the platform gives; the specification gives no figure
+SHORT_LIVED = timedelta(hours=1)
+
 APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals")
 
 ATTENDANCE_STATES = ("VERIFIED", "FLAGGED", "REVOKED", "MANUAL_OVERRIDE")

@@ -61,3 +61,45 @@ def test_concurrent_escalations_only_climb(_smartattend_tenant: Tenant, _smartat
         evidence.expect(
             "faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), []
         )
+
+
+#: two that do not exclude each other: (status before, action and body of each, status after, severity after)
+PAIRS = {
+    "severity-and-acknowledge": (
+        "open",
+        ("PATCH", "severity", contract.BODIES["severity"]),
+        ("POST", "acknowledge", {"note": "mine"}),
+        "acknowledged",
+    ),
+    "root-cause-and-investigate": (
+        "acknowledged",
+        ("POST", "root-cause", contract.BODIES["root-cause"]),
+        ("POST", "investigate", {"note": "mine"}),
+        "investigating",
+    ),
+}
+
+
+@pytest.mark.scenario("scenarios/concurrent-changes")
+@pytest.mark.detects("unlocked-events")
+@pytest.mark.parametrize("pair", list(PAIRS))
+def test_a_change_beside_a_transition_loses_neither(
+    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence, pair: str
+) -> None:
+    admin, evidence = _smartattend_tenant.admin, _smartattend_evidence
+    before, *both, after = PAIRS[pair]
+    for turn in range(3 * ROUNDS):
+        incident = incident_in(admin, before)
+        requests = [
+            Request(method, f"/incidents/{incident['id']}/{action}", admin.token or "", dict(body))
+            for method, action, body in (both if turn % 2 else both[::-1])
+        ]
+        answers = release_together(admin.base_url, requests)
+        evidence.invariant(f"both are done in round {turn}", all(answer.ok for answer in answers), str(answers)[:300])
+        kept = admin.incident(incident["id"]).must()
+        wanted = (after, "critical" if pair.startswith("severity") else "high")
+        evidence.expect(f"status and severity after round {turn}", (kept["status"], kept["severity"]), wanted)
+        timeline = admin.part(incident["id"], "timeline").must()
+        evidence.expect(
+            "faults of the chain", chain.faults_of(incident["id"], timeline["events"], timeline["head"]), []
+        )

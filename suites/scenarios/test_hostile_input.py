@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_smartattend import Evidence, Observer, Tenant
+from pytest_smartattend import Evidence, Observer, Tenant, chain
 
 JSON = "application/json"
 #: name → (content, content type); each must be refused with a 4xx
@@ -69,7 +69,7 @@ VERBATIM = {
 
 
 @pytest.mark.scenario("scenarios/text-is-kept-verbatim")
-@pytest.mark.detects("text-mangled")
+@pytest.mark.detects("text-mangled", "hash-not-canonical")
 @pytest.mark.parametrize("name", list(VERBATIM))
 def test_text_that_only_looks_dangerous_is_kept_as_it_was_written(
     _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, name: str
@@ -82,3 +82,9 @@ def test_text_that_only_looks_dangerous_is_kept_as_it_was_written(
     evidence.expect("description", read["description"], VERBATIM[name])
     row = _smartattend_observer.incident(reported.body["id"])
     evidence.expect("title in the database", row and row["title"], VERBATIM[name])
+    noted = tenant.admin.act(reported.body["id"], "acknowledge", {"note": VERBATIM[name]})
+    evidence.expect("answer to a note", noted.status, 200)
+    timeline = tenant.admin.part(reported.body["id"], "timeline").must()
+    evidence.expect("note", timeline["events"][-1]["payload"].get("note"), VERBATIM[name])
+    found = chain.faults_of(reported.body["id"], timeline["events"], timeline["head"])
+    evidence.expect("faults of the chain", found, [])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_smartattend import Evidence, Platform, Tenant, chain, contract, incident_in
+from pytest_smartattend import Evidence, Observer, Platform, Tenant, chain, contract, incident_in
 
 STATEMENTS = {
-    "update": "update {table} set tenant_id = tenant_id where incident_id = %s",
+    "update": "update {table} set {column} = {column} where incident_id = %s",
     "delete": "delete from {table} where incident_id = %s",
     "truncate": "truncate {table} cascade",
 }
@@ -22,10 +22,11 @@ def _with_a_row_in_every_table(tenant: Tenant) -> str:
 
 
 @pytest.mark.scenario("scenarios/immutability")
-@pytest.mark.detects("audit-triggers-dropped", "truncate-left-open")
+@pytest.mark.detects("audit-triggers-dropped", "truncate-left-open", "one-column-open")
 @pytest.mark.parametrize(("table", "attack", "role"), CELLS, ids=["-".join(cell) for cell in CELLS])
 def test_the_database_refuses_to_rewrite_what_is_append_only(
     _smartattend_tenant: Tenant,
+    _smartattend_observer: Observer,
     _smartattend_platform: Platform,
     _smartattend_evidence: Evidence,
     table: str,
@@ -38,8 +39,20 @@ def test_the_database_refuses_to_rewrite_what_is_append_only(
         visible = len(sql.rows(f"select 1 from {table} where incident_id = %s", incident_id))
         evidence.invariant("the attacker sees rows to attack", visible > 0, f"{visible} rows")
         parameters = () if attack == "truncate" else (incident_id,)
-        refusal = sql.refusal_of(STATEMENTS[attack].format(table=table), *parameters)
-        evidence.invariant(f"{attack} of {table} as {role} is refused", refusal is not None, refusal or "it was done")
+        for column in _columns(_smartattend_observer, table) if attack == "update" else ["-"]:
+            refusal = sql.refusal_of(STATEMENTS[attack].format(table=table, column=column), *parameters)
+            what = f"{attack} of {table} as {role} is refused"
+            evidence.invariant(
+                what if attack != "update" else f"{what}: {column}", refusal is not None, refusal or "done"
+            )
+
+
+def _columns(observer: Observer, table: str) -> list[str]:
+    query = (
+        "select quote_ident(attname) as name from pg_attribute"
+        " where attrelid = %s::regclass and attnum > 0 and not attisdropped and attidentity = ''"
+    )
+    return [str(row["name"]) for row in observer.rows(query, table)]
 
 
 BY_TENANT = {

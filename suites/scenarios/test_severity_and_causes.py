@@ -49,7 +49,7 @@ WHERE_A_CAUSE_FITS = ("acknowledged", "escalated", "investigating", "mitigating"
 
 
 @pytest.mark.scenario("scenarios/root-cause")
-@pytest.mark.detects("root-cause-anywhere", "blank-field-accepted")
+@pytest.mark.detects("root-cause-anywhere", "blank-field-accepted", "refusal-unexplained")
 @pytest.mark.parametrize("status", contract.STATUSES)
 def test_a_root_cause_is_recorded_where_one_can_be_known(
     _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, status: str
@@ -59,7 +59,10 @@ def test_a_root_cause_is_recorded_where_one_can_be_known(
     stands = observer.everything_of(incident["id"])
     if status not in WHERE_A_CAUSE_FITS:
         refused = admin.act(incident["id"], "root-cause", contract.BODIES["root-cause"])
-        evidence.expect("answer", refused.status, 409)
+        evidence.expect("answer", refused.summary, "409 invalid_transition")
+        legal = sorted(to for origin, to in contract.LEGAL if origin == status)
+        named = (refused.body.get("current"), sorted(refused.body.get("legal", [])))
+        evidence.expect("status and legal ways named", named, (status, legal))
         evidence.expect("what the refusal changed", observer.everything_of(incident["id"]), stands)
         return
     short = "  " + "x" * (contract.LEAST_TEXT - 1) + "  "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -18,7 +19,9 @@ CELLS = [
 
 
 @pytest.mark.scenario("scenarios/tenant-isolation")
-@pytest.mark.detects("tenant-filter-off", "wrong-role-accepted", "forbidden-instead-of-not-found")
+@pytest.mark.detects(
+    "tenant-filter-off", "wrong-role-accepted", "forbidden-instead-of-not-found", "foreign-row-told", "reporter-may-act"
+)
 @pytest.mark.parametrize(
     ("endpoint", "role", "where"), CELLS, ids=[f"{endpoint.name}-{role}-{where}" for endpoint, role, where in CELLS]
 )
@@ -34,7 +37,9 @@ def test_role_is_judged_before_row_and_a_foreign_row_does_not_exist(
     owner = _smartattend_tenants()
     caller = (owner if where == "own" else _smartattend_tenants()).actor(role)
     judgement = _judgement(endpoint, role, where)
-    incident = incident_in(owner.admin, (endpoint.status if judgement == "done" else None) or "open")
+    # reported by staff: whoever reported an incident may do no more with it than their role may
+    status = (endpoint.status if judgement == "done" else None) or "open"
+    incident = incident_in(owner.admin, status, reporter=owner.staff)
     stands = observer.everything_of(incident["id"])
     action = endpoint.path.rsplit("/", 1)[-1]
     body = contract.BODIES.get(action) if endpoint.method != "GET" else None
@@ -44,6 +49,9 @@ def test_role_is_judged_before_row_and_a_foreign_row_does_not_exist(
         evidence.expect("what the refusal changed", observer.everything_of(incident["id"]), stands)
         written = str(answer.body)
         evidence.invariant("the refusal tells nothing of the row", incident["title"] not in written)
+    if judgement == "404 not_found":
+        nowhere = caller.call(endpoint.method, endpoint.path.format(id=uuid.uuid4()), body)
+        evidence.expect("what is said of a row that does not exist", nowhere.body, answer.body)
 
 
 def _judged(answer: Answer) -> str:
@@ -195,11 +203,11 @@ def test_the_database_itself_hides_foreign_attendance_from_the_application(
         _smartattend_evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
 
 
-TENANT_TABLES = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals")
+TENANT_TABLES = ("users", "incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals")
 
 
 @pytest.mark.scenario("scenarios/row-level-security")
-@pytest.mark.detects("rls-off")
+@pytest.mark.detects("rls-off", "accounts-shown")
 @pytest.mark.parametrize("table", TENANT_TABLES)
 def test_the_database_itself_hides_foreign_rows_from_the_application(
     _smartattend_tenants: Callable[..., Tenant],
@@ -221,3 +229,32 @@ def test_the_database_itself_hides_foreign_rows_from_the_application(
         with _smartattend_platform.sql_as("app", tenant_id) as sql:
             seen = {str(row["tenant_id"]) for row in sql.rows(f"select tenant_id from {table}")}
         evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
+
+
+WRITTEN = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals")
+
+
+@pytest.mark.scenario("scenarios/row-level-security-of-writes")
+@pytest.mark.detects("rls-write-open")
+@pytest.mark.parametrize("table", WRITTEN)
+def test_the_database_itself_keeps_the_application_from_writing_foreign_rows(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    table: str,
+) -> None:
+    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    incident = incident_in(foreign.admin, "escalated")
+    foreign.admin.act(incident["id"], "root-cause", contract.BODIES["root-cause"]).must()
+    foreign.admin.act(incident["id"], "close")
+    row = _smartattend_observer.value(
+        f"select row_to_json(t)::text from {table} t where tenant_id = %s limit 1",
+        foreign.id,
+    )
+    with _smartattend_platform.sql_as("app", own.id) as sql:
+        refusal = sql.refusal_of(
+            f"insert into {table} overriding user value select * from json_populate_record(null::{table}, %s)", row
+        )
+    # 42501: insufficient privilege. Anything else, a duplicate for one, means that the row was let through to be written.
+    _smartattend_evidence.expect("refusal", (refusal or "it was done").split(":")[0], "42501")

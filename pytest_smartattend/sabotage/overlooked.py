@@ -1,0 +1,197 @@
+"""Defects that a reviewer planted and the suites of that day let through. Each has the check that was missing."""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import hashlib
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from pytest_smartattend.reference.api.problems import Problem
+from pytest_smartattend.reference.domain.actors import Role, Scope
+from pytest_smartattend.reference.domain.incident import Action, Incident, Severity
+from pytest_smartattend.reference.domain.lifecycle import Change
+from pytest_smartattend.reference.domain.refusals import Refusal
+from pytest_smartattend.reference.domain.sla import Promise
+from pytest_smartattend.reference.domain.timeline import Event
+from pytest_smartattend.sabotage.defect import Sabotage
+
+
+def _hash_plainly(app: Any) -> None:  # noqa: ANN401
+    timeline, heads = app.state.platform.desk.timeline, app.state.platform.desk.heads
+    row, advance = timeline.row, heads.advance
+
+    def plain(event: Event) -> str:
+        return hashlib.sha256(json.dumps(event.content(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    async def advanced(transaction: object, tenant_id: UUID, event: Event) -> None:
+        await advance(
+            transaction, tenant_id, SimpleNamespace(incident_id=event.incident_id, seq=event.seq, hash=plain(event))
+        )
+
+    timeline.row = lambda tenant_id, event: {**row(tenant_id, event), "hash": plain(event)}
+    heads.advance = advanced
+
+
+def _take_the_owner(app: Any) -> None:  # noqa: ANN401
+    lifecycle = app.state.platform.lifecycle
+    honest = lifecycle.move
+
+    def move(incident: Incident, action: Action, *, actor: str, **more: Any) -> Change:  # noqa: ANN401
+        change: Change = honest(incident, action, actor=actor, **more)
+        return dataclasses.replace(change, incident=dataclasses.replace(change.incident, owner_id=UUID(actor)))
+
+    lifecycle.move = move
+
+
+def _keep_transitions_only(app: Any) -> None:  # noqa: ANN401
+    desk = app.state.platform.desk
+    honest = desk.refuse
+
+    async def refuse(scope: Scope, incident: Incident, refusal: Refusal, asked: dict[str, Any]) -> None:
+        if refusal.code == "invalid_transition" and asked["action"] != Action.ROOT_CAUSE.value:
+            await honest(scope, incident, refusal, asked)
+
+    desk.refuse = refuse
+
+
+def _lock_transitions_only(app: Any) -> None:  # noqa: ANN401
+    desk = app.state.platform.desk
+    unlocked = contextvars.ContextVar("unlocked", default=False)
+    act, for_update = desk.act, desk.rows.for_update
+
+    async def acted(caller: Any, incident_id: str, action: Action, decide: Any) -> Any:  # noqa: ANN401
+        token = unlocked.set(action in {Action.SEVERITY, Action.ROOT_CAUSE})
+        try:
+            return await act(caller, incident_id, action, decide)
+        finally:
+            unlocked.reset(token)
+
+    desk.act = acted
+    desk.rows.for_update = lambda statement: statement if unlocked.get() else for_update(statement)
+
+
+def _tell_of_foreign_rows(app: Any) -> None:  # noqa: ANN401
+    desk, store = app.state.platform.desk, app.state.platform.incidents_database
+    honest = desk._found  # noqa: SLF001 - a defect is planted wherever it would be made
+
+    async def found(read: Any, transaction: Any, scope: Scope, incident_id: str) -> Incident:  # noqa: ANN401
+        try:
+            incident: Incident = await honest(read, transaction, scope, incident_id)
+        except Problem:
+            await store.bind(transaction, Scope(everywhere=True))
+            await honest(desk.rows.find, transaction, Scope(everywhere=True), incident_id)
+            raise Problem("not_found", "this incident belongs to another tenant") from None
+        return incident
+
+    desk._found = found  # noqa: SLF001
+
+
+def _let_reporters_turn(app: Any) -> None:  # noqa: ANN401
+    platform = app.state.platform
+    platform.access.least_role["PATCH /incidents/{id}/severity"] = Role.STAFF
+    honest = platform.desk.act
+
+    async def act(caller: Any, incident_id: str, action: Action, decide: Any) -> Any:  # noqa: ANN401
+        if action is Action.SEVERITY and caller.user.role is Role.STAFF:
+            incident = await platform.desk.find(caller, incident_id)
+            if incident.created_by != caller.user.id:
+                raise Problem("forbidden", "only whoever reported it, or an admin")
+        return await honest(caller, incident_id, action, decide)
+
+    platform.desk.act = act
+
+
+def _ignore_one_filter(app: Any) -> None:  # noqa: ANN401
+    rows = app.state.platform.desk.rows
+    honest = rows.page
+
+    async def page(transaction: object, scope: Scope, asked: Any) -> Any:  # noqa: ANN401
+        return await honest(transaction, scope, dataclasses.replace(asked, severity=None) if asked.status else asked)
+
+    rows.page = page
+
+
+def _truncate_cursors(app: Any) -> None:  # noqa: ANN401
+    cursors = app.state.platform.cursors
+    honest = cursors.write
+    cursors.write = lambda created_at, incident_id: honest(created_at.replace(microsecond=0), incident_id)
+
+
+def _lock_superadmins_out(app: Any) -> None:  # noqa: ANN401
+    access = app.state.platform.access
+    honest = access.log_in
+
+    async def log_in(email: str, password: str) -> Any:  # noqa: ANN401
+        user, token = await honest(email, password)
+        if user.tenant_id is None:
+            raise Problem("invalid_credentials", "check the email address and the password")
+        return user, token
+
+    access.log_in = log_in
+
+
+def _live_long(app: Any) -> None:  # noqa: ANN401
+    app.state.platform.tokens._ttl = timedelta(days=30)  # noqa: SLF001
+
+
+def _explain_nothing(app: Any) -> None:  # noqa: ANN401
+    lifecycle = app.state.platform.lifecycle
+    honest = lifecycle.record_root_cause
+
+    def record_root_cause(*given: Any, **more: Any) -> Change:  # noqa: ANN401
+        try:
+            change: Change = honest(*given, **more)
+        except Refusal as refusal:
+            if refusal.code != "invalid_transition":
+                raise
+            raise Refusal(refusal.code, refusal.detail) from None
+        return change
+
+    lifecycle.record_root_cause = record_root_cause
+
+
+def _halve_a_window(app: Any) -> None:  # noqa: ANN401
+    app.state.platform.sla.windows[Severity.LOW][Promise.ACKNOWLEDGE] = timedelta(hours=4)
+
+
+OVERLOOKED = (
+    Sabotage("hash-not-canonical", "the chain is hashed over JSON that escapes what is not ASCII", _hash_plainly),
+    Sabotage("owner-taken-by-actor", "whoever works on an incident becomes its owner", _take_the_owner),
+    Sabotage("some-refusals-not-recorded", "only refused transitions are kept", _keep_transitions_only),
+    Sabotage(
+        "unlocked-events", "a change of severity undoes a transition made at the same moment", _lock_transitions_only
+    ),
+    Sabotage("foreign-row-told", "a 404 says that the row is another tenant's", _tell_of_foreign_rows),
+    Sabotage("reporter-may-act", "staff may change the severity of what they reported", _let_reporters_turn),
+    Sabotage("severity-filter-ignored", "of two filters of a list one is ignored", _ignore_one_filter),
+    Sabotage("cursor-truncated", "incidents of one second vanish between two pages", _truncate_cursors),
+    Sabotage("superadmin-cannot-log-in", "a superadmin's password is refused", _lock_superadmins_out),
+    Sabotage("token-lives-long", "a token is good for thirty days", _live_long),
+    Sabotage(
+        "refusal-unexplained", "a refused root cause does not name the status and the legal ways", _explain_nothing
+    ),
+    Sabotage("low-window-short", "a low incident is due for acknowledgement after four hours", _halve_a_window),
+    Sabotage(
+        "accounts-shown",
+        "the database shows the application every tenant's accounts",
+        apply_sql="alter policy users_own on users using (true)",
+    ),
+    Sabotage(
+        "rls-write-open",
+        "the application can write refusals into other tenants",
+        apply_sql="create policy leak on refusals for insert with check (true)",
+    ),
+    Sabotage(
+        "one-column-open",
+        "the owner of the database can rewrite why something was refused",
+        apply_sql="drop trigger refusals_append_only on refusals; drop trigger refusals_append_only_rows on refusals;"
+        " create trigger refusals_append_only before delete or update of tenant_id, action on refusals"
+        " for each statement execute function smartattend_refuse();"
+        " alter table refusals enable always trigger refusals_append_only",
+    ),
+)
