@@ -76,9 +76,17 @@ def mounted(script: str, *words: str) -> list[str]:
     return ["unshare", "-m", "sh", "-c", f'{script}; exec "$@"', "sh", *(words or (sys.executable,))]
 
 
+def tmp_of_its_own(options: str = "") -> str:
+    """Script that mounts an empty ``/tmp``. This checkout stays where it is, should it lie there."""
+    mount = f"mount -t tmpfs {options} none /tmp"
+    if not ROOT.is_relative_to("/tmp"):
+        return mount
+    return f"mount --bind '{ROOT}' /mnt; {mount}; mkdir -p '{ROOT}'; mount --bind /mnt '{ROOT}'"
+
+
 def somebody(uid: int) -> list[str]:
     """An interpreter run by another user, whose traces vanish with the mount namespace."""
-    script = "mount -t tmpfs none /dev/shm; mount -t tmpfs none /tmp"
+    script = f"mount -t tmpfs none /dev/shm; {tmp_of_its_own()}"
     return mounted(script, "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", python_for(uid))
 
 
@@ -148,7 +156,7 @@ def test_a_memory_file_system_that_does_not_serve_is_passed_over_and_said(
 
 @as_root
 def test_no_room_anywhere_is_an_error_that_says_what_to_do() -> None:
-    script = "mount -t tmpfs -o size=64m none /dev/shm; mount -t tmpfs -o size=30m none /tmp"
+    script = f"mount -t tmpfs -o size=64m none /dev/shm; {tmp_of_its_own('-o size=30m')}"
     with pytest.raises(AssertionError, match=r"(?s)There is no room for a PostgreSQL server.*set TMPDIR"):
         probe(mounted(script), {"TMPDIR": "/tmp"})
 

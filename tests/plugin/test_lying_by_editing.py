@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Judged, Project
 
-NOW = dt.datetime.now(dt.UTC)
+
 KEY = b"a key of sufficient length"
 
 
@@ -33,7 +33,7 @@ def gate(project: Project, honest: Judged) -> Callable[..., Answer]:
         path = Path(project.pytester.path / "bent.json")
         path.write_text(json.dumps(document), "utf-8")
         needed = requirements.load(project.requirements)
-        options: dict[str, Any] = {"at": NOW, "max_age": dt.timedelta(days=8), **question}
+        options: dict[str, Any] = {"at": dt.datetime.now(dt.UTC), "max_age": dt.timedelta(days=8), **question}
         return ask(path, Question(needed, **options))
 
     return asked
@@ -123,7 +123,7 @@ def test_a_document_of_another_process_is_incomplete(gate: Callable[..., Answer]
 def test_an_old_document_and_one_from_the_future_are_incomplete(
     gate: Callable[..., Answer], days: int, code: str
 ) -> None:
-    answer = gate(_nothing, at=NOW + dt.timedelta(days=days))
+    answer = gate(_nothing, at=dt.datetime.now(dt.UTC) + dt.timedelta(days=days))
     assert (answer.exit_code, [reason.code for reason in answer.reasons]) == (30, [code])
 
 
@@ -153,8 +153,10 @@ def test_what_is_no_document_is_not_trusted(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "readiness.json"
     path.write_bytes(content)
     needed = requirements.load()
-    assert ask(path, Question(needed, NOW, dt.timedelta(days=8))).exit_code == 40
-    assert ask(tmp_path / "absent.json", Question(needed, NOW, dt.timedelta(days=8))).exit_code == 40
+    assert ask(path, Question(needed, dt.datetime.now(dt.UTC), dt.timedelta(days=8))).exit_code == 40
+    assert (
+        ask(tmp_path / "absent.json", Question(needed, dt.datetime.now(dt.UTC), dt.timedelta(days=8))).exit_code == 40
+    )
 
 
 @pytest.mark.parametrize("value", [2**60, "\ud800"])
