@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -67,8 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Run and gate; the gate's exit code, 20 or worse where the run wrote no document of its own."""
     check_allowed(arguments.allow)
     question = question_from(arguments)
-    with tempfile.TemporaryDirectory(prefix="smartattend-report-") as spare:
-        reports = (arguments.report or Path(spare)).absolute()
+    with ExitStack() as closing:
+        reports = arguments.report
+        if reports is None:
+            reports = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-report-")))
+        reports = reports.absolute()
         child, status = _run_pytest(arguments, reports)
         # Only what this very process wrote counts: an older document is of another process, or older than it.
         answer = ask(reports / folder.DOCUMENT, replace(question, target=None, run=child))
