@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from pytest_smartattend.loop.clock import LoopClock
     from pytest_smartattend.postgres.server import Database
 
-#: the longest sleep of a monitor; under the 12 minutes after which the first window can be at risk
-SCAN = timedelta(minutes=10)
+#: the longest sleep of a monitor. What a worker stores it watches itself, so that a long one does no harm where no worker
+#: dies alone, and a simulated week asks the database a few hundred times in place of thousands.
+SCAN = timedelta(hours=1)
 #: how long a transaction, a connection or a health check may really take, whatever the clock's pace
 DEADLINE = timedelta(seconds=5)
 

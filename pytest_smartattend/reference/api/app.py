@@ -61,7 +61,8 @@ def create_app(
     )
     app.state.platform = platform
     for router in (routes_account.router, routes_incidents.router, routes_attendance.router, routes_metrics.router):
-        app.include_router(router, prefix="/api")
+        # as they are: what `include_router` makes of them would be worked out anew by each application's first requests
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(problems.Problem, problems.answer_problem)
     app.add_exception_handler(Refusal, problems.answer_refusal)
     app.add_exception_handler(StoreUnreachable, problems.answer_unreachable)

@@ -10,7 +10,7 @@ from pytest_smartattend.reference.api.openapi import BODY, refusals
 from pytest_smartattend.reference.api.problems import Problem
 from pytest_smartattend.reference.api.wire import Credentials, HealthView, Login, UserView
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(prefix="/api", route_class=GuardedRoute)
 
 
 @router.get("/health", responses=refusals("GET /health", "unhealthy"))

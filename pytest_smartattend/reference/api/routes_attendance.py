@@ -17,7 +17,7 @@ from pytest_smartattend.reference.api.problems import MEDIA_TYPE
 from pytest_smartattend.reference.domain.attendance import Submission
 from pytest_smartattend.reference.domain.idempotency import Key, digest
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(prefix="/api", route_class=GuardedRoute)
 
 #: any text may stand there: what is no id of a visible row is not found, whatever else it is
 RowId = Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"})]

@@ -18,7 +18,7 @@ from pytest_smartattend.reference.domain.lifecycle import Report
 from pytest_smartattend.reference.domain.sla import Promise
 from pytest_smartattend.reference.store.incident_rows import Page
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(prefix="/api", route_class=GuardedRoute)
 
 #: any text may stand there: what is no id of a visible incident is not found, whatever else it is
 IncidentId = Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"})]

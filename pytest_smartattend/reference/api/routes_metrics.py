@@ -12,7 +12,7 @@ from pytest_smartattend.reference.api.access import GuardedRoute, caller_of, pla
 from pytest_smartattend.reference.api.openapi import BODY, refusals
 from pytest_smartattend.reference.domain.drift import Thresholds, milliseconds
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(prefix="/api", route_class=GuardedRoute)
 
 
 def _reads(path: str) -> dict[str, Any]:

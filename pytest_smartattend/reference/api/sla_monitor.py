@@ -99,10 +99,8 @@ class SlaMonitor:
 
     async def _ask(self, now: datetime) -> tuple[Sequence[UUID], datetime | None]:
         """What must have been looked at by `now`, and when something must be after it."""
-        rows = self._desk.rows
         async with self._store.transaction(_EVERYWHERE) as transaction:
-            due = await rows.to_watch(transaction, _EVERYWHERE, now)
-            return due, await rows.next_watch(transaction, _EVERYWHERE, now)
+            return await self._desk.rows.watch(transaction, _EVERYWHERE, now)
 
     async def notice(self, incident_id: UUID) -> None:
         """Tell an incident's timeline what is owed to it, in one transaction; nothing if another worker was first."""

@@ -75,18 +75,17 @@ class IncidentRows:
             statement = statement.where(tuple_(incidents.c.created_at, incidents.c.id) < tuple_(*page.after))
         return [_incident(row) for row in await transaction.execute(statement)]
 
-    async def to_watch(self, transaction: AsyncConnection, scope: Scope, now: datetime) -> Sequence[UUID]:
-        """The incidents at which the SLA monitor must have looked by `now`, the longest overdue first."""
-        statement = select(incidents.c.id).where(self.visible(scope), incidents.c.sla_watch_at <= now)
-        return (await transaction.scalars(statement.order_by(incidents.c.sla_watch_at, incidents.c.id))).all()
-
-    async def next_watch(self, transaction: AsyncConnection, scope: Scope, now: datetime) -> datetime | None:
-        """When the SLA monitor must look again after `now`; None where nothing is left to watch."""
-        statement = select(func.min(incidents.c.sla_watch_at))
-        found: datetime | None = await transaction.scalar(
-            statement.where(self.visible(scope), incidents.c.sla_watch_at > now)
+    async def watch(
+        self, transaction: AsyncConnection, scope: Scope, now: datetime
+    ) -> tuple[Sequence[UUID], datetime | None]:
+        """At which incidents the SLA monitor must have looked by `now`, the longest overdue first, and when next."""
+        when = incidents.c.sla_watch_at
+        following = select(func.min(when)).where(self.visible(scope), when > now).scalar_subquery()
+        statement = select(incidents.c.id, when).where(self.visible(scope), when <= func.coalesce(following, now))
+        rows = (await transaction.execute(statement.order_by(when, incidents.c.id))).all()
+        return [row.id for row in rows if row.sla_watch_at <= now], (
+            rows[-1].sla_watch_at if rows and rows[-1].sla_watch_at > now else None
         )
-        return found
 
     def _of(self, scope: Scope, incident_id: UUID) -> Select[Any]:
         return select(incidents).where(incidents.c.id == incident_id, self.visible(scope))

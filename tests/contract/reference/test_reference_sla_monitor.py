@@ -216,14 +216,14 @@ async def test_it_outlives_whatever_goes_wrong_while_it_looks(
 ) -> None:
     app = running_on(clock, reference_database)
     platform: Platform = app.state.platform
-    honest, failures = platform.desk.rows.to_watch, iter([OSError("the database is away"), ValueError("a defect")])
+    honest, failures = platform.desk.rows.watch, iter([OSError("the database is away"), ValueError("a defect")])
 
     async def failing(*given: Any) -> Any:
         for failure in failures:
             raise failure
         return await honest(*given)
 
-    monkeypatch.setattr(platform.desk.rows, "to_watch", failing)
+    monkeypatch.setattr(platform.desk.rows, "watch", failing)
     with caplog.at_level(logging.CRITICAL, logger="pytest_smartattend.reference.store.sessions"):
         async with app.router.lifespan_context(app):
             incident = await reported(platform, clock)
