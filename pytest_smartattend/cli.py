@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "run the suites and say whether the platform can be released",
     ),
     "gate": ("pytest_smartattend.readiness.gate_command", "read a readiness.json and exit with its verdict"),
+    "merge": ("pytest_smartattend.readiness.merge_command", "put the documents of all shards together and gate them"),
     "prove": (
         "pytest_smartattend.prove",
         "plant every known defect and show which check catches it",

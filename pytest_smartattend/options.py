@@ -76,6 +76,13 @@ def _clock(value: str) -> str:
     return word
 
 
+def _shard(value: str) -> tuple[int, int] | None:
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", value.strip())
+    if value.strip() and (not found or not 1 <= int(found[1]) <= int(found[2])):
+        raise ValueError("k/n with k from 1 to n, such as 2/3")
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def _target(value: str) -> str:
     if value not in {"", "reference"}:
         raise ValueError("'reference', the platform that ships with this package")
@@ -198,6 +205,20 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("seed", 20260302, _seed, "0 to 2**64 - 1", "the root of every random decision"),
     Option(
+        "shard",
+        None,
+        _shard,
+        "k/n, such as 2/3",
+        "run the k-th of n parts; `smartattend merge` puts the n documents together",
+    ),
+    Option(
+        "durations",
+        None,
+        _folder,
+        "a readiness.json",
+        "an earlier document, by whose durations the shards are balanced; the same for all of them",
+    ),
+    Option(
         "sabotage",
         "",
         _text,
@@ -228,6 +249,8 @@ class Settings:
     requirements: Path | None
     clock: str
     seed: int
+    shard: tuple[int, int] | None
+    durations: Path | None
     sabotage: str
 
 

@@ -17,10 +17,14 @@ from types import FrameType
 from pytest_smartattend.readiness import folder
 from pytest_smartattend.readiness.gate import ask, check_allowed
 from pytest_smartattend.readiness.gate_command import add_judging_arguments, question_from, told
-from pytest_smartattend.readiness.reasons import STATUSES
+from pytest_smartattend.readiness.reasons import STATUSES, UNTRUSTWORTHY
 
 #: workers without being told: more do not make a run shorter by much, and every one starts a platform
 MOST_WORKERS = 4
+#: pytest's exit status where more parts than checks were asked for
+_NOTHING_TO_RUN = 5
+#: what the document of one part lacks because the other parts hold it
+OF_OTHER_SHARDS = frozenset({"shard_absent", "check_missing"})
 #: What a project's configuration may say about its own tests must not change which shipped checks run, or how.
 _NEUTRAL = (
     "addopts=",
@@ -57,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE",
         help="run the checks of another package; those that ship stay required",
     )
+    parser.add_argument("--shard", metavar="K/N", help="run the k-th of n parts, for `smartattend merge`")
+    parser.add_argument("--durations", type=Path, metavar="FILE", help="balance the parts by this earlier document")
     add_judging_arguments(parser)
     parser.add_argument(
         "pytest_arguments", nargs="*", metavar="-- ARGUMENTS", help="further arguments for pytest, after --"
@@ -85,6 +91,11 @@ def run(arguments: argparse.Namespace) -> int:
     if status and not answer.exit_code:
         print(f"  pytest ended with exit status {status}, so this is not ready; its output above says why")
         return STATUSES["incomplete"]
+    if arguments.shard:
+        own = [reason for reason in answer.reasons if reason.code not in OF_OTHER_SHARDS]
+        if answer.exit_code != UNTRUSTWORTHY and not own and status in {0, _NOTHING_TO_RUN}:
+            print("  nothing speaks against this part; `smartattend merge` says whether the whole is ready")
+            return STATUSES["ready"]
     return answer.exit_code
 
 
@@ -98,7 +109,7 @@ def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
         words += ["-o", setting]
     words += ["-q", "-p", "xdist", f"-n{workers}", "--dist=load", "--maxfail=0"]
     words += [f"--smartattend-target={arguments.target}", f"--smartattend-report={reports}"]
-    for name in ("subject", "scope", "requirements", "sabotage"):
+    for name in ("subject", "scope", "requirements", "sabotage", "shard", "durations"):
         if getattr(arguments, name):
             words.append(f"--smartattend-{name}={getattr(arguments, name)}")
     return [*words, *arguments.pytest_arguments]

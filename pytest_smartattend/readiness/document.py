@@ -38,6 +38,17 @@ class Run:
     workers: int = 0
     exit_status: int | None = None
     interrupted: str = ""
+    #: the part of a divided run that this is, as (number, of); None for a whole one
+    shard: tuple[int, int] | None = None
+
+    def entry(self, plan: str) -> dict[str, Any]:
+        """As it stands in a document. `plan` is the digest of how the run was divided; empty where nobody told."""
+        shards = []
+        if self.shard is not None:
+            number, of = self.shard
+            shards.append({"number": number, "of": of, "plan": plan, "run": self.id, "sha256": None})
+        plain = {name: value for name, value in asdict(self).items() if name != "shard"}
+        return {**plain, "seed": str(self.seed), "shards": shards}
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def build(facts: Facts, seen: Seen, journals: Sequence[ReadJournal]) -> dict[str
         "target": _target(facts, witness),
         "subject": dict(facts.subject),
         "scope": _scope(facts),
-        "run": {**asdict(facts.run), "seed": str(facts.run.seed)},
+        "run": facts.run.entry((witness.about.get("shard") or {}).get("plan", "")),
         "versions": _versions(facts, witness),
         "proof": facts.proof,
         "history": [dict(entry) for entry in facts.history][-HISTORY:],
@@ -88,13 +99,14 @@ def build(facts: Facts, seen: Seen, journals: Sequence[ReadJournal]) -> dict[str
     document["faults"] = [one for name, own in tests.items() for one in portrait.faults(name, own)]
     document["integrity"] = _integrity(document, seen, witness, journals)
     document["not_exercised"] = _not_exercised(facts)
-    return _judged(document, facts)
+    return judged(document, facts.requirements)
 
 
-def _judged(document: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    at = facts.run.finished or facts.run.started
-    reasons = judge(document, facts.requirements, at)
-    codes = check_codes(document, required_ids(facts.requirements, document["scope"]), at)
+def judged(document: dict[str, Any], requirements: Requirements) -> dict[str, Any]:
+    """The document with the verdict that its evidence gives at the moment when the run ended."""
+    at = document["run"]["finished"] or document["run"]["started"]
+    reasons = judge(document, requirements, at)
+    codes = check_codes(document, required_ids(requirements, document["scope"]), at)
     for group in document["groups"]:
         _weigh(group, codes, document["objectives"])
     document["status"] = status_from(reasons)
@@ -176,15 +188,13 @@ def _groups(
     ]
 
 
-def _integrity(
-    document: Mapping[str, Any], seen: Seen, witness: Witness, journals: Sequence[ReadJournal]
-) -> dict[str, Any]:
+def accounts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of ``integrity`` that follows from the checks: how many, and which were not shown."""
     required = [check for check in all_checks(document) if check["required"]]
     by_status: dict[str, list[str]] = {}
     for check in required:
         by_status.setdefault(status_of(check), []).append(check["id"])
     named = ("missing", "deselected", "not_run", "vanished", "crashed", "interrupted", "skipped", "no_evidence")
-    marked = set(witness.checks)
     return {
         "required": len(required),
         "reported": sum(
@@ -193,6 +203,15 @@ def _integrity(
         **{name: by_status.get(name, []) for name in (*named, "evidence_lost")},
         "impostors": by_status.get("impostor", []),
         "reruns": [check["id"] for check in all_checks(document) if len(check["attempts"]) > len(check["tests"])],
+    }
+
+
+def _integrity(
+    document: Mapping[str, Any], seen: Seen, witness: Witness, journals: Sequence[ReadJournal]
+) -> dict[str, Any]:
+    marked = set(witness.checks)
+    return {
+        **accounts(document),
         "other_tests_lost": [test for test in seen.lost() if test not in marked],
         "internal_errors": [line[:300] for line in seen.internal_errors],
         "workers_lost": [f"{worker}: {error}"[:300] for worker, error in seen.workers_lost.items()],

@@ -35,6 +35,9 @@ CODES: dict[str, Code] = {
     "sabotaged_target": Code("not_ready", "a defect was planted in the target", "run without --smartattend-sabotage"),
     "unfinished": Code("incomplete", "the run was started and did not finish", "run it again, to its end"),
     "run_interrupted": Code("incomplete", "the run was stopped", "run it again, to its end"),
+    "shard_absent": Code(
+        "incomplete", "a part of a divided run is absent", "put all parts together with `smartattend merge`"
+    ),
     "nothing_required": Code("incomplete", "nothing is required, so nothing was shown", "require something"),
     "check_missing": Code(
         "incomplete", "a required check was never collected", "was its file deleted, renamed or left out? run it"

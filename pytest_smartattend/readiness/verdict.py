@@ -9,6 +9,7 @@ from typing import Any
 from pytest_smartattend.readiness.outcomes import status_of
 from pytest_smartattend.readiness.reasons import CODES, OF_CHECK, WAIVED, Reason, status_from
 from pytest_smartattend.readiness.requirements import Requirements, covers
+from pytest_smartattend.readiness.shards import absent
 
 #: an objective over this share of its limit is at risk (SPEC 6)
 NEAR = 0.8
@@ -49,6 +50,9 @@ def _of_run(document: Document, requirements: Requirements) -> Iterator[Reason]:
         yield Reason("sabotaged_target", (target["sabotage"],))
     if run["finished"] is None:
         yield Reason("unfinished")
+    others = absent(run.get("shards", ()))
+    if others:
+        yield Reason("shard_absent", tuple(others))
     if run["interrupted"]:
         yield Reason("run_interrupted", (run["interrupted"],))
     if scope["requirements"]["digest"] != requirements.digest:
