@@ -3,24 +3,31 @@
 Configured by the environment: ``settings.Settings`` reads its part; here ``PORT`` (0: the system chooses), ``WORKERS``,
 ``SMARTATTEND_READY_FILE`` (a file or FIFO that gets one line of JSON, ``{"host", "port", "pid"}``, when the first worker
 answers) and ``STOP_WITH_STDIN`` (1: the end of standard input is the end of the platform, so that none outlives whoever
-started it). SIGTERM drains: no new connections, requests under way finish, idle connections are closed.
+started it). SIGTERM drains: see `Draining`. With ``LISTEN_FD`` it serves on a listening socket that it inherits under that
+number, in place of ``PORT``: several instances share one address so, and none of them takes a waiting connection along
+when it ends.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
 from pytest_smartattend.reference.api.app import create_app
@@ -59,7 +66,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def __init__(self, app_factory: Callable[[], Any], environment: Mapping[str, str]) -> None:
         port = number(environment, "PORT", 8000, least=0, most=65535)
         self._workers = number(environment, "WORKERS", 2, most=64)
-        self._bind = f"{HOST}:{port}"
+        inherited = number(environment, "LISTEN_FD", 0, least=0, most=65535)
+        self._bind = f"fd://{inherited}" if inherited else f"{HOST}:{port}"
         self._app_factory = app_factory
         self._ready = _Announcement(environment.get("SMARTATTEND_READY_FILE", ""))
         super().__init__()
@@ -90,6 +98,36 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         return self.callable
 
 
+class Draining(Server):
+    """uvicorn's server, which ends without cutting anybody off.
+
+    It stops accepting and keeps the connections that it has: uvicorn itself would close those that idle at this moment,
+    under the request that is already on its way. Each answer from now on asks its client to close. Who keeps a connection
+    without using it is waited for, for `patience`; what is under way after that still finishes.
+
+    Args:
+        config: uvicorn's.
+        patience: how long idle connections are waited for.
+    """
+
+    def __init__(self, config: Config, patience: timedelta) -> None:
+        super().__init__(config)
+        self._patience = patience.total_seconds()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then end as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        self.server_state.default_headers.append((b"connection", b"close"))
+        ends = asyncio.get_running_loop().time() + self._patience
+        await asyncio.sleep(0)  # what was accepted just now becomes a connection
+        while self.server_state.connections and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - as uvicorn
+            await asyncio.sleep(0.005)
+        await super().shutdown()
+
+
 class Worker(UvicornWorker):  # type: ignore[misc] # uvicorn-worker has no types
     """One worker process. uvicorn calls `callback_notify` as soon as it serves, and then every second."""
 
@@ -100,6 +138,14 @@ class Worker(UvicornWorker):  # type: ignore[misc] # uvicorn-worker has no types
         "server_header": False,
         "timeout_notify": 1,
     }
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = Draining(self.config, self.wsgi.state.platform.drain_idle)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     async def callback_notify(self) -> None:
         """Tell gunicorn that we live, and whoever waits that we serve; go if the master has gone."""

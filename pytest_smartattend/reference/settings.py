@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 #: HS256 signs with a hash of 32 bytes; a shorter secret is easier to guess than the signature
 LEAST_SECRET_BYTES = 32
@@ -40,6 +42,9 @@ class Settings:
     store_deadline: timedelta = timedelta(seconds=5)
     pool_size: int = 8
     sla_scan: timedelta = timedelta(minutes=1)
+    spool: Path | None = None
+    alert_webhook: str = ""
+    drain_idle: timedelta = timedelta(seconds=5)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -64,6 +69,9 @@ class Settings:
             store_deadline=timedelta(milliseconds=number(environment, "DB_DEADLINE_MS", 5000)),
             pool_size=number(environment, "DB_POOL_SIZE", 8),
             sla_scan=timedelta(seconds=number(environment, "SLA_SCAN_SECONDS", 60, most=600)),
+            spool=_folder(environment, "SPOOL_FOLDER"),
+            alert_webhook=_web_address(environment, "ALERT_WEBHOOK_URL"),
+            drain_idle=timedelta(milliseconds=number(environment, "DRAIN_IDLE_MS", 5000, least=0)),
         )
 
 
@@ -79,3 +87,18 @@ def number(environment: Mapping[str, str], name: str, default: int, *, least: in
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
         raise SettingsError(f"{name} is {text!r}; give a whole number from {least} to {most}")
     return int(text)
+
+
+def _folder(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name, "").strip()
+    if text and not Path(text).is_absolute():
+        raise SettingsError(f"{name} is {text!r}; give the whole path of a folder")
+    return Path(text) if text else None
+
+
+def _web_address(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").strip()
+    parts = urlsplit(text)
+    if text and not (parts.scheme in {"http", "https"} and parts.hostname):
+        raise SettingsError(f"{name} is not a web address; give one that begins with https:// or http://")
+    return text

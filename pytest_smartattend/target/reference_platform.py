@@ -108,6 +108,7 @@ class ReferencePlatform:
             "TOKEN_SECRET": self._secret,
             "SMARTATTEND_READY_FILE": str(self._folder / "ready"),
             "STOP_WITH_STDIN": "1",
+            "SPOOL_FOLDER": str(self._folder / "spool"),
         }
         with self._log.open("wb") as log:
             return subprocess.Popen(

@@ -46,7 +46,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with platform.monitor.running(alarm or WallClock()):
+        async with platform.running(alarm or WallClock()):
             yield
         await platform.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.api.access import Caller
 from pytest_smartattend.reference.api.problems import Problem
+from pytest_smartattend.reference.api.spool import Spool
 from pytest_smartattend.reference.domain.actors import Scope, system_id
 from pytest_smartattend.reference.domain.incident import Action, Incident, Kind
 from pytest_smartattend.reference.domain.lifecycle import Change, Lifecycle, Report
@@ -20,7 +22,8 @@ from pytest_smartattend.reference.domain.timeline import Position
 from pytest_smartattend.reference.store import tables
 from pytest_smartattend.reference.store.audit import Heads, Records, Timeline
 from pytest_smartattend.reference.store.incident_rows import IncidentRows, Page
-from pytest_smartattend.reference.store.sessions import Store
+from pytest_smartattend.reference.store.sessions import Store, StoreUnreachable
+from pytest_smartattend.reference.store.spool_file import Spooled
 
 Decide = Callable[[Incident, str, datetime], Change]
 Read = Callable[[AsyncConnection, Scope, UUID], Awaitable[Incident | None]]
@@ -31,10 +34,14 @@ class IncidentDesk:
 
     Attributes:
         on_change: is told of each incident that was stored, after it was.
+        spool: where reports wait while the store is away.
     """
 
-    def __init__(self, store: Store, lifecycle: Lifecycle, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self, store: Store, lifecycle: Lifecycle, clock: Clock, new_id: NewId, spool_folder: Path | None = None
+    ) -> None:
         self.lifecycle = lifecycle
+        self.spool = Spool(spool_folder, self.bring_in)
         self.rows = IncidentRows()
         self.heads = Heads()
         self.timeline = Timeline(self.heads)
@@ -75,28 +82,45 @@ class IncidentDesk:
 
     # -- acting
 
-    async def report(self, caller: Caller, tenant_id: UUID, report: Report) -> Incident:
-        """A new incident."""
+    async def report(self, caller: Caller, tenant_id: UUID, report: Report) -> tuple[Incident, bool]:
+        """A new incident, and whether it waits in the spool for its store.
+
+        Raises:
+            StoreUnreachable, SpoolFull: it is nowhere, or may be; it was not promised.
+        """
         by = caller.user.id
-        async with self._store.transaction(caller.scope) as transaction:
-            change = self.lifecycle.report(
-                report, incident_id=self._new_id(), tenant_id=tenant_id, by=by, at=self._clock.now()
-            )
-            await self.rows.insert(transaction, change.incident)
-            await self.timeline.record(transaction, change, str(by))
-        self.on_change(change.incident)
-        return change.incident
+        return await self._take(Spooled(self._new_id(), tenant_id, report, by, str(by), self._clock.now()))
 
     async def report_once(
         self, incident_id: UUID, tenant_id: UUID, report: Report, *, actor: str, at: datetime
     ) -> None:
         """An incident that the platform itself reports, under an id that was decided before; once, however often."""
-        scope, by = Scope(tenant_id=tenant_id), system_id(actor)
-        async with self._store.transaction(scope) as transaction:
-            change = self.lifecycle.report(report, incident_id=incident_id, tenant_id=tenant_id, by=by, at=at)
+        await self._take(Spooled(incident_id, tenant_id, report, system_id(actor), actor, at))
+
+    async def _take(self, entry: Spooled) -> tuple[Incident, bool]:
+        """Store a report, else spool it. Both are under the same id: a commit whose answer was lost is no second one."""
+        if not self.spool.store_is_away:
+            try:
+                return await self.bring_in(entry), False
+            except StoreUnreachable:
+                if not self.spool.exists:
+                    raise
+        await self.spool.keep(entry)
+        return self._reported(entry).incident, True
+
+    async def bring_in(self, entry: Spooled) -> Incident:
+        """Store a report as of when it was made, unless its id is known."""
+        change = self._reported(entry)
+        async with self._store.transaction(Scope(tenant_id=entry.tenant_id)) as transaction:
             if await self.rows.insert_once(transaction, change.incident):
-                await self.timeline.record(transaction, change, actor)
+                await self.timeline.record(transaction, change, entry.actor)
         self.on_change(change.incident)
+        return change.incident
+
+    def _reported(self, entry: Spooled) -> Change:
+        return self.lifecycle.report(
+            entry.report, incident_id=entry.incident_id, tenant_id=entry.tenant_id, by=entry.by, at=entry.at
+        )
 
     async def act(
         self, caller: Caller, incident_id: str, action: Action, decide: Decide

@@ -37,6 +37,10 @@ class Health:
         """The verdict."""
         return all(answer == OK for answer in parts.values())
 
+    async def answers(self, part: str) -> bool:
+        """Whether one part answers, at the deadline at the latest."""
+        return await self.probe(self._stores[part]) == OK
+
     async def probe(self, store: Store) -> str:
         """One database's answer, at the deadline at the latest."""
         held: list[psycopg.AsyncConnection] = []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from pytest_smartattend.reference.api.access import Access
+from pytest_smartattend.reference.api.alerts import Alerts
 from pytest_smartattend.reference.api.attendance_desk import AttendanceDesk
 from pytest_smartattend.reference.api.corrections_desk import CorrectionsDesk
 from pytest_smartattend.reference.api.desk import IncidentDesk
@@ -13,7 +17,7 @@ from pytest_smartattend.reference.api.passwords import Passwords
 from pytest_smartattend.reference.api.sla_monitor import SlaMonitor
 from pytest_smartattend.reference.api.tokens import Cursors, Tokens
 from pytest_smartattend.reference.domain.lifecycle import Lifecycle
-from pytest_smartattend.reference.domain.ports import Clock, NewId
+from pytest_smartattend.reference.domain.ports import Alarm, Clock, NewId
 from pytest_smartattend.reference.domain.sla import SlaRules
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.reference.store.accounts import Accounts
@@ -26,6 +30,7 @@ class Platform:
     Attributes:
         database: tenants, users, attendance and metrics.
         incidents_database: the incident store; the same object where both URLs are the same.
+        drain_idle: how long a worker that is to stop waits for clients that keep connections.
     """
 
     def __init__(self, settings: Settings, clock: Clock, new_id: NewId) -> None:
@@ -41,7 +46,7 @@ class Platform:
         self.access = Access(self.database, self.accounts, self.tokens, self.passwords)
         self.sla = SlaRules()
         self.lifecycle = Lifecycle(self.sla)
-        self.desk = IncidentDesk(self.incidents_database, self.lifecycle, clock, new_id)
+        self.desk = IncidentDesk(self.incidents_database, self.lifecycle, clock, new_id, settings.spool)
         self.monitor = SlaMonitor(self.incidents_database, self.desk, clock, settings.sla_scan)
         self.attendance = AttendanceDesk(self.database, self.desk, clock, new_id)
         self.corrections = CorrectionsDesk(self.attendance)
@@ -49,9 +54,20 @@ class Platform:
         self.metrics = MetricsDesk(self.database, self.attendance.metrics, self.metric_log, clock)
         stores = {"database": self.database, "incidents_database": self.incidents_database}
         self.health = Health(stores, settings.health_deadline)
+        self.alerts = Alerts(self.database, self.health.answers, clock, new_id, settings.alert_webhook)
+        for store in stores.values():
+            store.on_failure = self.alerts.notice
+        self.drain_idle = settings.drain_idle
+
+    @contextlib.asynccontextmanager
+    async def running(self, alarm: Alarm) -> AsyncIterator[None]:
+        """The platform's own work, for the length of the block: the SLA monitor on `alarm`, and the spool."""
+        async with self.monitor.running(alarm), self.desk.spool.running():
+            yield
 
     async def close(self) -> None:
         """Write the last metrics, and let go of connections and threads."""
+        await self.alerts.close()
         self.passwords.close()
         await self.metric_log.close()
         await self.database.close()

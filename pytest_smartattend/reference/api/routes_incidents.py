@@ -25,6 +25,8 @@ IncidentId = Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"
 
 LONGEST_PAGE = 200
 
+SPOOLED: dict[str, Any] = {"model": wire.IncidentView, "description": "Kept on disk until its store is back"}
+
 
 def _sla(request: Request, incident: Incident) -> wire.SlaView:
     platform = platform_of(request)
@@ -52,13 +54,15 @@ async def _tenant_of_report(request: Request, caller: Caller, body: wire.NewInci
     return body.tenant_id
 
 
-@router.post("/incidents", status_code=201, responses=refusals("POST /incidents", *BODY))
+@router.post("/incidents", status_code=201, responses={202: SPOOLED, **refusals("POST /incidents", *BODY)})
 async def report_incident(request: Request, response: Response, body: wire.NewIncident) -> wire.IncidentView:
-    """Report an incident."""
+    """Report an incident. 202: the incident store is away; it is kept on disk, and stored as it is when that is back."""
     caller = caller_of(request)
     tenant_id = await _tenant_of_report(request, caller, body)
     report = Report(body.title, body.description, body.severity)
-    incident = await platform_of(request).desk.report(caller, tenant_id, report)
+    incident, spooled = await platform_of(request).desk.report(caller, tenant_id, report)
+    if spooled:
+        response.status_code = 202
     response.headers["Location"] = f"/api/incidents/{incident.id}"
     return _view(request, incident)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as insert_or_leave
+from sqlalchemy import ColumnElement, Row, Select, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.domain.actors import Scope
@@ -41,13 +41,9 @@ class IncidentRows:
         """Lock what is selected until the transaction ends: transitions of one incident follow one another."""
         return statement.with_for_update()
 
-    async def insert(self, transaction: AsyncConnection, incident: Incident) -> None:
-        """Store a new incident."""
-        await transaction.execute(insert(incidents), _columns(incident))
-
     async def insert_once(self, transaction: AsyncConnection, incident: Incident) -> bool:
         """Store a new incident unless its id is known; whether it was stored. Who does the same now is waited for."""
-        statement = insert_or_leave(incidents).values(_columns(incident)).on_conflict_do_nothing()
+        statement = insert(incidents).values(_columns(incident)).on_conflict_do_nothing()
         return (await transaction.execute(statement.returning(incidents.c.id))).first() is not None
 
     async def update(self, transaction: AsyncConnection, incident: Incident) -> None:

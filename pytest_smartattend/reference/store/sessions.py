@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import psycopg
@@ -24,6 +24,9 @@ _BIND = text(
     " set_config('app.login_email', :login_email, true)"
 )
 
+#: what a server says of pages and indexes that are not what was written
+DAMAGE = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted)
+
 _SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
@@ -39,8 +42,16 @@ class StoreUnreachable(Exception):
         self.part = part
 
 
+class StoreDamaged(StoreUnreachable):
+    """A database answered that what it holds is damaged. Waiting does not help: it must be restored."""
+
+
 class Store:
     """A database as the application's role. Connections are made on first use, so that a fork can come before.
+
+    Attributes:
+        on_failure: is told of every transaction that failed because of the database: part, and what it said. A damaged
+            one comes as `psycopg.errors.DataCorrupted` or `IndexCorrupted`.
 
     Args:
         part: how the health check and problems call it.
@@ -55,6 +66,7 @@ class Store:
         self.dsn = dsn
         self.connect_timeout = connect_timeout
         self.deadline = deadline
+        self.on_failure: Callable[[str, BaseException], None] = lambda _part, _why: None
         self._pool_size = pool_size
         self._engine: AsyncEngine | None = None
 
@@ -80,14 +92,20 @@ class Store:
                 timer.cancel()
                 await connection.close()
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg.OperationalError, OSError) as why:
-            log.warning("%s: %s", self.part, why)
-            raise StoreUnreachable(self.part) from why
+            raise self._failed(why) from why
         except exc.DBAPIError as why:
-            # a server that has become read-only (a standby, or fenced) cannot be written to, whatever else it says
-            if why.connection_invalidated or isinstance(why.orig, psycopg.errors.ReadOnlySqlTransaction):
-                log.warning("%s: %s", self.part, why.orig)
-                raise StoreUnreachable(self.part) from why
-            raise
+            if isinstance(why.orig, psycopg.errors.ReadOnlySqlTransaction):
+                # A server that has become read-only, a standby or a fenced one, cannot be written to, whatever else it
+                # says. The pool would stay with it for ever: it answers.
+                await self.close()
+            elif not (why.connection_invalidated or isinstance(why.orig, DAMAGE)):
+                raise
+            raise self._failed(why.orig or why) from why
+
+    def _failed(self, why: BaseException) -> StoreUnreachable:
+        log.warning("%s: %s", self.part, why)
+        self.on_failure(self.part, why)
+        return StoreDamaged(self.part) if isinstance(why, DAMAGE) else StoreUnreachable(self.part)
 
     async def bind(self, connection: AsyncConnection, scope: Scope) -> None:
         """Tell row-level security whose rows these statements may touch; holds until the transaction ends."""

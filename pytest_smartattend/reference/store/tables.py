@@ -170,6 +170,17 @@ drift_alarms = Table(
     Column("incident_id", Uuid, nullable=False),
 )
 
+alerts = Table(
+    "alerts",
+    PLATFORM,
+    Column("id", Uuid, primary_key=True),
+    _text("kind"),
+    _text("part"),
+    _text("detail"),
+    _instant("at"),
+    _instant("ended_at", nullable=True),
+)
+
 metrics = Table(
     "metrics",
     PLATFORM,

@@ -161,7 +161,7 @@ PATIENCE = 30.0
 class Served:
     """A running platform."""
 
-    def __init__(self, database: Database, folder: Path, **environment: str) -> None:
+    def __init__(self, database: Database, folder: Path, inherited: tuple[int, ...] = (), **environment: str) -> None:
         self.ready = folder / "ready"
         self.log = folder / "log"
         dsn = database.dsn_as("smartattend_app")
@@ -173,6 +173,7 @@ class Served:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                pass_fds=inherited,
             )
 
     def __enter__(self) -> Self:

@@ -83,6 +83,70 @@ def test_a_request_under_way_is_finished_before_it_stops(served: Served) -> None
     assert served.process.wait(PATIENCE) == 0
 
 
+ASK = b"GET /api/time/sync HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def answered(connection: socket.socket) -> bytes:
+    """One whole answer; short where the connection was closed on us."""
+    said = b""
+    while b"\r\n\r\n" not in said and (part := connection.recv(4096)):
+        said += part
+    head, _, body = said.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+    while len(body) < length and (part := connection.recv(4096)):
+        said, body = said + part, body + part
+    return said
+
+
+def test_connections_that_are_kept_or_were_only_just_accepted_are_served_after_the_signal(served: Served) -> None:
+    url = httpx.URL(served.url)
+    assert url.port is not None
+    with contextlib.ExitStack() as stack:
+        fresh, kept = [stack.enter_context(socket.create_connection((url.host, url.port), PATIENCE)) for _ in range(2)]
+        kept.sendall(ASK)
+        assert answered(kept).startswith(b"HTTP/1.1 200")
+        served.process.terminate()
+        served.until(lambda: refuses(url.host, url.port))
+        for connection in (fresh, kept):
+            connection.sendall(ASK)
+            answer = answered(connection)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"\r\nconnection: close\r\n" in answer.lower()
+            assert connection.recv(1) == b""
+    assert served.process.wait(PATIENCE) == 0
+
+
+def test_a_client_that_keeps_a_connection_and_never_uses_it_does_not_hold_up_the_end(
+    reference_database: Database, tmp_path: Path, serving: type[Served]
+) -> None:
+    with serving(reference_database, tmp_path, WORKERS="1", DRAIN_IDLE_MS="200") as running:
+        url = httpx.URL(running.url)
+        assert url.port is not None
+        with socket.create_connection((url.host, url.port), PATIENCE):
+            running.process.terminate()
+            assert running.process.wait(PATIENCE) == 0
+
+
+def test_two_instances_serve_one_address_and_either_may_end(
+    reference_database: Database, tmp_path: Path, serving: type[Served]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        instances = []
+        for name in ("a", "b"):
+            folder = tmp_path / name
+            folder.mkdir()
+            number = listening.fileno()
+            one = serving(reference_database, folder, (number,), LISTEN_FD=str(number), WORKERS="1")
+            instances.append(stack.enter_context(one))
+        assert instances[0].url == instances[1].url
+        for one in instances:
+            assert httpx.get(f"{one.url}/time/sync").status_code == 200
+        instances[0].process.terminate()
+        assert instances[0].process.wait(PATIENCE) == 0
+        assert httpx.get(f"{instances[1].url}/time/sync").status_code == 200
+
+
 @pytest.mark.parametrize(("path", "status"), [("incidents", 401), ("auth/login", 413)])
 def test_who_sends_far_too_much_still_gets_to_read_the_answer(served: Served, path: str, status: int) -> None:
     url = httpx.URL(served.url)
@@ -122,12 +186,14 @@ def test_the_end_of_its_standard_input_is_its_end_when_asked_for(
         ("PORT", "65536", "PORT is '65536'; give a whole number from 0 to 65535"),
         ("WORKERS", "0", "WORKERS is '0'; give a whole number from 1"),
         ("HEALTH_DEADLINE_MS", "-1", "HEALTH_DEADLINE_MS"),
+        ("SPOOL_FOLDER", "spool", "SPOOL_FOLDER is 'spool'; give the whole path of a folder"),
+        ("ALERT_WEBHOOK_URL", "ftp://x", "ALERT_WEBHOOK_URL is not a web address; give one that begins with https://"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(
     reference_database: Database, tmp_path: Path, serving: type[Served], variable: str, value: str, said: str
 ) -> None:
-    with serving(reference_database, tmp_path, **{variable: value}) as running:
+    with serving(reference_database, tmp_path, (), **{variable: value}) as running:
         assert running.process.wait(PATIENCE) == 1
     log = running.log.read_text()
     assert said in log

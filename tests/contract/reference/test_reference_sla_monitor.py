@@ -175,7 +175,7 @@ async def reported(platform: Platform, clock: LoopClock) -> Incident:
         change = desk.lifecycle.report(
             report, incident_id=incident_id, tenant_id=tenant_id, by=UUID(int=3), at=clock.now()
         )
-        await desk.rows.insert(transaction, change.incident)
+        await desk.rows.insert_once(transaction, change.incident)
         await desk.timeline.record(transaction, change, str(UUID(int=3)))
     desk.on_change(change.incident)
     return change.incident

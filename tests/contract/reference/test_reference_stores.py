@@ -246,6 +246,7 @@ def tables_of(dsn: str) -> set[str]:
 
 PLATFORM_TABLES = {
     "platform_version",
+    "alerts",
     "tenants",
     "users",
     "tenant_settings",
