@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import hashlib
+import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_smartattend.errors import UsageError
 from pytest_smartattend.evidence import stopwatch
-from pytest_smartattend.readiness import folder, requirements, scope
+from pytest_smartattend.readiness import alerts, folder, requirements, scope
+from pytest_smartattend.readiness.changes import Changes, compare
 from pytest_smartattend.readiness.gate import Answer, Question, ask
-from pytest_smartattend.readiness.summary import headline, reasons
+from pytest_smartattend.readiness.reasons import status_from
+from pytest_smartattend.readiness.summary import headline, one_line, reasons
 from pytest_smartattend.readiness.verdict import all_checks, required_ids
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 DEFAULT_AGE = "8d"
+#: changes in the terminal before "… and more"
+SHOWN = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_judging_arguments(parser)
     parser.add_argument(
         "--require-signature", action="store_true", help="refuse a document without a checked signature"
+    )
+    parser.add_argument("--previous", type=Path, metavar="FILE", help="an earlier readiness.json: say what changed")
+    parser.add_argument(
+        "--webhook",
+        default=os.environ.get("SMARTATTEND_WEBHOOK", ""),
+        metavar="URL",
+        help="post JSON there where it became worse, or is not ready without --previous; also SMARTATTEND_WEBHOOK",
     )
     parser.add_argument("--explain", action="store_true", help="show how each required check and objective was weighed")
 
@@ -69,8 +82,7 @@ def _age(text: str) -> dt.timedelta:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit with 0 ready, 10 at risk, 20 not ready, 30 incomplete or about something else, 40 not trustworthy."""
-    from dataclasses import replace
-
+    alerts.check_webhook(arguments.webhook)
     question = replace(
         question_from(arguments),
         target=arguments.target,
@@ -78,12 +90,41 @@ def run(arguments: argparse.Namespace) -> int:
         must_be_signed=arguments.require_signature,
     )
     answer = ask(arguments.file, question)
-    for line in told(answer):
-        print(line)
+    changes, said = _changes(arguments.previous, answer, question)
+    for line in (*told(answer), *said):
+        print(one_line(line))
     if arguments.explain and answer.document is not None:
         for line in _explained(answer, question):
-            print(line)
+            print(one_line(line))
+    for line in alerts.tell_github(answer, changes):
+        print(line)
+    if arguments.webhook and alerts.is_alert(answer, changes):
+        print(f"  {alerts.send(arguments.webhook, answer, changes)}")
     return answer.exit_code
+
+
+def _changes(path: Path | None, answer: Answer, question: Question) -> tuple[Changes | None, list[str]]:
+    """What changed since the document in `path`, and how to tell it; None where there is nothing to compare with."""
+    if path is None:
+        return None, []
+    if not path.exists():
+        return None, [f"  there is no earlier document at {path}, so nothing is compared"]
+    before = ask(path, replace(question, max_age=dt.timedelta.max, must_be_signed=False, subject=None, scope=None))
+    if before.document is None or before.faults:
+        return None, [f"  the earlier document at {path} cannot be trusted: {'; '.join(before.faults)[:300]}"]
+    if answer.document is None:
+        return Changes(before.document["status"], answer.status, ()), []
+    if before.document["target"]["name"] != answer.document["target"]["name"]:
+        return None, [f"  the earlier document is about target {before.document['target']['name']}: not compared"]
+    found = compare(
+        before.document,
+        answer.document,
+        status_from((*answer.reasons, *answer.allowed)) if not answer.faults else answer.status,
+    )
+    word = "WORSE than before" if found.worsened else "compared with before"
+    shown = [f"    {one.kind}: {one.text[:240]}" for one in found.changes[:SHOWN]]
+    more = [f"    … and {len(found.changes) - SHOWN} more"] if len(found.changes) > SHOWN else []
+    return found, [f"  {word}: {found.before} → {found.after}", *shown, *more]
 
 
 def told(answer: Answer) -> Iterator[str]:

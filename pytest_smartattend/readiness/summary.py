@@ -18,6 +18,11 @@ WORDS = {
 LINES = 8
 
 
+def one_line(text: str) -> str:
+    """Text without control characters: names are strangers' words, and a line's end in one could begin a command."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
 def headline(document: Mapping[str, Any], status: str | None = None) -> str:
     """Verdict, scope, target and subject in one line.
 
