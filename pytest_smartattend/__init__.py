@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.errors import SmartattendError as SmartattendError
     from pytest_smartattend.evidence.record import Evidence as Evidence
     from pytest_smartattend.loop.clock import LoopClock as LoopClock
+    from pytest_smartattend.postgres.database_clock import DatabaseClock as DatabaseClock
     from pytest_smartattend.postgres.server import Database as Database
     from pytest_smartattend.postgres.server import Server as Server
     from pytest_smartattend.target import contract as contract
@@ -67,6 +68,7 @@ _HOME = {
     "Answer": "target.client",
     "Client": "target.client",
     "Database": "postgres.server",
+    "DatabaseClock": "postgres.database_clock",
     "Down": "engine.faults",
     "Evidence": "evidence.record",
     "Faults": "target.paths",
@@ -99,6 +101,7 @@ __all__ = [
     "Answer",
     "Client",
     "Database",
+    "DatabaseClock",
     "Down",
     "Evidence",
     "Faults",

@@ -46,6 +46,8 @@ SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
 }
+#: extensions that work only where the server loaded them when it started
+PRELOADED = ("pg_stat_statements",)
 _NEWER: Mapping[int, Mapping[str, str]] = {18: {"io_method": "sync"}}
 
 
@@ -100,6 +102,7 @@ class Cluster:
         home: a folder of ours for the data and the log; the server can write to it.
         sockets: another, or the same, for the socket, which bears no long path.
         locale: of a new cluster.
+        preloaded: those of `PRELOADED` that are loaded.
     """
 
     binaries: Binaries
@@ -107,6 +110,7 @@ class Cluster:
     home: Path
     sockets: Path
     locale: str = "C"
+    preloaded: tuple[str, ...] = ()
 
     @property
     def data(self) -> Path:
@@ -160,6 +164,8 @@ class Cluster:
         words = [self.binaries.program("postgres"), "-D", str(self.data), "-k", str(self.sockets), "-p", str(PORT)]
         for name, value in settings_for(self.binaries.major).items():
             words += ["-c", f"{name}={value}"]
+        if self.preloaded:
+            words += ["-c", f"shared_preload_libraries={','.join(self.preloaded)}"]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.identity.command(words),

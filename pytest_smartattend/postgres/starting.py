@@ -58,7 +58,8 @@ class Start:
         if identity.is_other_user:
             notes.append(f"the server runs {identity.why}")
         programs = installed.readable_by(binaries, identity)
-        made = Cluster(programs, identity, place.folder / "pg", place.sockets / "pg", self._wanted.locale)
+        preloaded = tuple(name for name in cluster.PRELOADED if name in self._wanted.extensions)
+        made = Cluster(programs, identity, place.folder / "pg", place.sockets / "pg", self._wanted.locale, preloaded)
         clusters = cache.ClusterCache(home, run_directory.user_folder(place.folder.parent.parent) / "ready")
         plain = _key(made)
         key = f"{plain}-{templates.key_of(schema)}" if schema else plain

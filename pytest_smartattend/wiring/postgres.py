@@ -19,7 +19,9 @@ from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
+    from pytest_smartattend.loop.clock import LoopClock
     from pytest_smartattend.postgres.choosing import Wanted
+    from pytest_smartattend.postgres.database_clock import DatabaseClock
     from pytest_smartattend.postgres.pool import Database
     from pytest_smartattend.postgres.server import Server
 
@@ -96,6 +98,31 @@ def _smartattend_database(request: pytest.FixtureRequest, _smartattend_postgres:
 def database(_smartattend_database: Database) -> Database:
     """A fresh database of this test's own, made from the schema that ``smartattend_schema`` names."""
     return _smartattend_database
+
+
+@pytest.fixture
+def _smartattend_database_clock(
+    request: pytest.FixtureRequest,
+    _smartattend_postgres: Server,
+    _smartattend_clock: LoopClock,
+    _smartattend_database: Database,
+) -> Iterator[DatabaseClock]:
+    from pytest_smartattend.postgres.database_clock import DatabaseClock
+
+    if not _smartattend_postgres.superuser:
+        pytest.skip(
+            f"{check_of(request.node)}: only a superuser can replace the database's clock, and we are none there"
+        )
+    with DatabaseClock(_smartattend_database, _smartattend_clock).following() as followed:
+        yield followed
+        for found in followed.unfollowed():
+            warnings.warn(pytest.PytestWarning(f"does not follow the database's clock: {found}"), stacklevel=1)
+
+
+@pytest.fixture
+def database_clock(_smartattend_database_clock: DatabaseClock) -> DatabaseClock:
+    """`now()` of the test's database follows the test's `clock`; what cannot follow is told as a warning, by name."""
+    return _smartattend_database_clock
 
 
 @pytest.hookimpl(wrapper=True)

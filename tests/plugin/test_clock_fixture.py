@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 
 from pytest_smartattend.engine.clock import EPOCH
 from pytest_smartattend.options import OPTIONS
+from pytest_smartattend.postgres import given
+from pytest_smartattend.postgres.choosing import Wanted
+from pytest_smartattend.postgres.standalone import throwaway
 from pytest_smartattend.wiring.clock import make
 
 OPTION = next(option for option in OPTIONS if option.name == "clock")
@@ -245,3 +251,36 @@ def test_each_word_makes_its_clock(said: str, mode: str, factor: float) -> None:
     made = make(OPTION.parse(said), seed=7)
     assert (made.mode, made.factor, made.seed) == (mode, factor, 7)
     assert (made.start == EPOCH) == (mode != "real")
+
+
+NOW = """
+    import psycopg
+    from datetime import timedelta
+
+    def test_now(clock, database, database_clock):
+        clock.advance(timedelta(days=1))
+        with psycopg.connect(database.dsn) as connection:
+            assert connection.execute("select now()").fetchone() == (clock.start + timedelta(days=1),)
+            connection.execute("create view today as select current_date")
+"""
+
+
+def test_the_databases_clock_follows_and_what_cannot_is_told_by_name(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(NOW)
+    done = run(pytester, "-W", "default")
+    done.assert_outcomes(passed=1, warnings=1)
+    done.stdout.fnmatch_lines(["*PytestWarning: does not follow the database's clock: view today: CURRENT_DATE*"])
+
+
+def test_where_we_are_no_superuser_a_test_that_needs_the_databases_clock_is_not_run_and_says_so(
+    pytester: pytest.Pytester,
+) -> None:
+    with throwaway(Wanted()) as server, server.connect() as connection:
+        connection.execute("create database marked")
+        connection.execute(f"comment on database marked is '{given.MARK}'; create role maker login createdb")
+        address = Path(str(server.address)).parent
+        pytester.makepyfile(NOW)
+        url = f"postgresql://maker@{quote(str(address), safe='')}:5432/marked"
+        done = run(pytester, "-rs", f"--smartattend-postgres={url}")
+    done.assert_outcomes(skipped=1)
+    done.stdout.fnmatch_lines(["SKIPPED*test_now: only a superuser can replace the database's clock*"])
