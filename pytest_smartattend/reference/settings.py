@@ -31,6 +31,7 @@ class Settings:
         pool_size: connections per worker and database.
         sla_scan: how long a worker's SLA monitor goes at most without asking the database what falls due next, for
             what other workers were told. Under the twelve minutes after which the first window can be at risk.
+        handoff_ttl: how long a handoff waits for its person to accept.
     """
 
     database_url: str = field(repr=False)
@@ -45,6 +46,7 @@ class Settings:
     spool: Path | None = None
     alert_webhook: str = ""
     drain_idle: timedelta = timedelta(seconds=5)
+    handoff_ttl: timedelta = timedelta(minutes=30)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -72,6 +74,7 @@ class Settings:
             spool=_folder(environment, "SPOOL_FOLDER"),
             alert_webhook=_web_address(environment, "ALERT_WEBHOOK_URL"),
             drain_idle=timedelta(milliseconds=number(environment, "DRAIN_IDLE_MS", 5000, least=0)),
+            handoff_ttl=timedelta(seconds=number(environment, "HANDOFF_TTL_SECONDS", 1800)),
         )
 
 

@@ -39,7 +39,7 @@ class Answer:
 
     Attributes:
         operation: the request and its outcome.
-        body: the decoded JSON; None where there was none.
+        body: the decoded JSON, or plain text or Markdown as it is; None where there was neither.
         headers: the answer's headers, names in lower case.
     """
 
@@ -196,13 +196,33 @@ class Client:
         """``GET /corrections/history/{attendance_id}``."""
         return self.call("GET", f"/corrections/history/{attendance_id}")
 
+    def hand_over(self, to_user_id: str | None, notes: str = "") -> Answer:
+        """``POST /validation/handoff/initiate``."""
+        return self.call("POST", "/validation/handoff/initiate", {"to_user_id": to_user_id, "briefing_notes": notes})
+
+    def accept_handoff(self, handoff_id: str, read_back: Mapping[str, str] | None = None) -> Answer:
+        """``POST /validation/handoff/{id}/accept``. `read_back`: incident → what is said of it."""
+        said = [{"incident_id": incident_id, "said": text} for incident_id, text in (read_back or {}).items()]
+        return self.call("POST", f"/validation/handoff/{handoff_id}/accept", {"read_back": said})
+
+    def reject_handoff(self, handoff_id: str, reason: str = "I am called to another place.") -> Answer:
+        """``POST /validation/handoff/{id}/reject``."""
+        return self.call("POST", f"/validation/handoff/{handoff_id}/reject", {"reason": reason})
+
+    def briefing(self, handoff_id: str, format: str = "json") -> Answer:  # noqa: A002 - the contract's name
+        """``GET /validation/handoff/{id}/briefing``; `format` is json, text or markdown, and the latter two come as text."""
+        return self.call("GET", f"/validation/handoff/{handoff_id}/briefing", params={"format": format})
+
     def metrics(self, name: str) -> Answer:
         """``GET /metrics/NAME``: health-status, failure-rates, api-latency or clock-drift."""
         return self.call("GET", f"/metrics/{name}")
 
 
 def _decoded(response: httpx.Response) -> Any:  # noqa: ANN401
-    if "json" not in response.headers.get("content-type", ""):
+    kind = response.headers.get("content-type", "")
+    if kind.startswith(("text/plain", "text/markdown")):
+        return response.text
+    if "json" not in kind:
         return None
     try:
         return response.json()

@@ -72,6 +72,8 @@ SHORT_LIVED = timedelta(hours=1)
 
 APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals")
 
+HANDOFF_APPEND_ONLY = ("handoffs", "handoff_endings", "handoff_refusals")
+
 ATTENDANCE_STATES = ("VERIFIED", "FLAGGED", "REVOKED", "MANUAL_OVERRIDE")
 #: the 5 pairs of attendance states that are refused; the 11 others are legal
 ATTENDANCE_ILLEGAL = (*((state, state) for state in ATTENDANCE_STATES), ("REVOKED", "FLAGGED"))
@@ -186,6 +188,13 @@ OVERVIEWS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/metrics/api-latency", "admin"),
     Endpoint("GET", "/metrics/clock-drift", "admin"),
     Endpoint("GET", "/time/sync", "nobody"),
+)
+
+#: those that name one handoff; whoever is named in it must accept or reject
+HANDOFFS: tuple[Endpoint, ...] = (
+    Endpoint("POST", "/validation/handoff/{id}/accept", "admin"),
+    Endpoint("POST", "/validation/handoff/{id}/reject", "admin"),
+    Endpoint("GET", "/validation/handoff/{id}/briefing", "admin"),
 )
 
 RESOLUTION: dict[str, str] = {

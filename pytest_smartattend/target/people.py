@@ -85,7 +85,7 @@ class Person(Client):
 
 
 class Tenant:
-    """A school or a corporate made for one check, with one person of each role.
+    """A school or a corporate made for one check, with one person of each role, and successors for handoffs.
 
     Attributes:
         id: the tenant's id.
@@ -116,6 +116,10 @@ class Tenant:
         """The person of `role`; the superadmin is of no tenant and sees all."""
         assert role in ROLES, f"{role!r} is none of {', '.join(ROLES)}"
         return self._people[role]
+
+    def successor_of(self, role: str) -> Person:
+        """Whoever takes over from the ``admin`` or the ``superadmin`` when their shift ends: another of that role."""
+        return self._people[f"next {role}"]
 
     @property
     def nobody(self) -> Person:

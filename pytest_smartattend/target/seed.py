@@ -36,24 +36,28 @@ class Seeder:
 
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg.connect(dsn, autocommit=True)
-        self._superadmin = _account("superadmin", None)
-        self._insert([self._superadmin])
+        self._superadmins = {role: _account("superadmin", None) for role in ("superadmin", "next superadmin")}
+        self._insert([*self._superadmins.values()])
 
     def tenant(self, kind: str) -> tuple[str, dict[str, Account], Roster]:
-        """A new tenant: its id, role → account, and what its people may attend. The superadmin is the same for all."""
+        """A new tenant: its id, role → account, and what its people may attend. Superadmins are the same for all.
+
+        For ``admin`` and ``superadmin`` there is also a ``next`` one, who takes over from them.
+        """
         tenant_id = str(uuid.uuid4())
-        accounts = [_account(role, tenant_id) for role in ("member", "staff", "admin")]
+        roles = ("member", "staff", "admin", "next admin")
+        accounts = {role: _account(role.removeprefix("next "), tenant_id) for role in roles}
         other = _account("member", tenant_id)
         sessions = tuple(str(uuid.uuid4()) for _ in range(2)) if kind == "school" else ()
-        roster = Roster(kind, accounts[0].user_id, other.user_id, sessions, DAYS)
+        roster = Roster(kind, accounts["member"].user_id, other.user_id, sessions, DAYS)
         with self._connection.transaction():
             self._connection.execute(
                 "insert into tenants (id, name, kind, created_at) values (%s, %s, %s, %s)",
                 (tenant_id, f"A {kind} {tenant_id[:8]}", kind, SEEDED_AT),
             )
-            self._insert([*accounts, other])
+            self._insert([*accounts.values(), other])
             self._enrol(tenant_id, roster)
-        return tenant_id, {account.role: account for account in [*accounts, self._superadmin]}, roster
+        return tenant_id, {**accounts, **self._superadmins}, roster
 
     def close(self) -> None:
         """End the connection."""

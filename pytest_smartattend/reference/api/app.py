@@ -15,6 +15,7 @@ from pytest_smartattend.reference.api import (
     problems,
     routes_account,
     routes_attendance,
+    routes_handoff,
     routes_incidents,
     routes_metrics,
 )
@@ -60,9 +61,9 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.platform = platform
-    for router in (routes_account.router, routes_incidents.router, routes_attendance.router, routes_metrics.router):
+    for routes in (routes_account, routes_incidents, routes_attendance, routes_metrics, routes_handoff):
         # as they are: what `include_router` makes of them would be worked out anew by each application's first requests
-        app.router.routes.extend(router.routes)
+        app.router.routes.extend(routes.router.routes)
     app.add_exception_handler(problems.Problem, problems.answer_problem)
     app.add_exception_handler(Refusal, problems.answer_refusal)
     app.add_exception_handler(StoreUnreachable, problems.answer_unreachable)

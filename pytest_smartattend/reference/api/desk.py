@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pytest_smartattend.reference.domain.refusals import Refusal
 from pytest_smartattend.reference.domain.timeline import Position
 from pytest_smartattend.reference.store import tables
 from pytest_smartattend.reference.store.audit import Heads, Records, Timeline
+from pytest_smartattend.reference.store.handoff_rows import HandoffRows
 from pytest_smartattend.reference.store.incident_rows import IncidentRows, Page
 from pytest_smartattend.reference.store.sessions import Store, StoreUnreachable
 from pytest_smartattend.reference.store.spool_file import Spooled
@@ -48,35 +50,36 @@ class IncidentDesk:
         self.escalations = Records(tables.escalations)
         self.root_causes = Records(tables.root_causes)
         self.refusals = Records(tables.refusals)
+        self.handoffs = HandoffRows()
         self.on_change: Callable[[Incident], None] = lambda _incident: None
-        self._store = store
-        self._clock = clock
-        self._new_id = new_id
+        self.store = store
+        self.clock = clock
+        self.new_id = new_id
 
     # -- reading
 
     async def find(self, caller: Caller, incident_id: str) -> Incident:
         """The incident."""
-        async with self._store.transaction(caller.scope) as transaction:
+        async with self.store.transaction(caller.scope) as transaction:
             return await self._found(self.rows.find, transaction, caller.scope, incident_id)
 
     async def page(self, caller: Caller, page: Page) -> Sequence[Incident]:
         """Up to ``page.limit`` incidents, newest first."""
-        async with self._store.transaction(caller.scope) as transaction:
+        async with self.store.transaction(caller.scope) as transaction:
             return await self.rows.page(transaction, caller.scope, page)
 
     async def history(
         self, caller: Caller, incident_id: str
     ) -> tuple[Incident, Sequence[dict[str, Any]], Position | None]:
         """The incident, the rows of its timeline, and the head."""
-        async with self._store.transaction(caller.scope, snapshot=True) as transaction:
+        async with self.store.transaction(caller.scope, snapshot=True) as transaction:
             incident = await self._found(self.rows.find, transaction, caller.scope, incident_id)
             rows = await self.timeline.of(transaction, caller.scope, incident.id)
             return incident, rows, await self.heads.of(transaction, caller.scope, incident.id)
 
     async def records(self, caller: Caller, incident_id: str, records: Records) -> Sequence[dict[str, Any]]:
         """What was appended to one of the tables beside the timeline, oldest first."""
-        async with self._store.transaction(caller.scope) as transaction:
+        async with self.store.transaction(caller.scope) as transaction:
             incident = await self._found(self.rows.find, transaction, caller.scope, incident_id)
             return await records.of(transaction, caller.scope, incident.id)
 
@@ -89,33 +92,46 @@ class IncidentDesk:
             StoreUnreachable, SpoolFull: it is nowhere, or may be; it was not promised.
         """
         by = caller.user.id
-        return await self._take(Spooled(self._new_id(), tenant_id, report, by, str(by), self._clock.now()))
+        entry = Spooled(self.new_id(), tenant_id, report, by, str(by), self.clock.now())
+        return await self._take(entry, now=True)
 
     async def report_once(
         self, incident_id: UUID, tenant_id: UUID, report: Report, *, actor: str, at: datetime
     ) -> None:
         """An incident that the platform itself reports, under an id that was decided before; once, however often."""
-        await self._take(Spooled(incident_id, tenant_id, report, system_id(actor), actor, at))
+        await self._take(Spooled(incident_id, tenant_id, report, system_id(actor), actor, at), now=False)
 
-    async def _take(self, entry: Spooled) -> tuple[Incident, bool]:
+    async def _take(self, entry: Spooled, *, now: bool) -> tuple[Incident, bool]:
         """Store a report, else spool it. Both are under the same id: a commit whose answer was lost is no second one."""
         if not self.spool.store_is_away:
             try:
-                return await self.bring_in(entry), False
+                return await self.bring_in(entry, now=now), False
             except StoreUnreachable:
                 if not self.spool.exists:
                     raise
         await self.spool.keep(entry)
         return self._reported(entry).incident, True
 
-    async def bring_in(self, entry: Spooled) -> Incident:
-        """Store a report as of when it was made, unless its id is known."""
-        change = self._reported(entry)
-        async with self._store.transaction(Scope(tenant_id=entry.tenant_id)) as transaction:
+    async def bring_in(self, entry: Spooled, *, now: bool = False) -> Incident:
+        """Store a report as of when it was made, or as of `now`, unless its id is known."""
+        async with self.store.transaction(Scope(tenant_id=entry.tenant_id)) as transaction:
+            await self.rows.reporting(transaction, entry.tenant_id)
+            change = self._reported(replace(entry, at=self.clock.now()) if now else entry)
             if await self.rows.insert_once(transaction, change.incident):
                 await self.timeline.record(transaction, change, entry.actor)
+                if not now:
+                    await self._follow(transaction, change.incident)
         self.on_change(change.incident)
         return change.incident
+
+    async def _follow(self, transaction: AsyncConnection, incident: Incident) -> None:
+        """Give an incident that comes after a handoff, and was reported before it, to whoever took all the others."""
+        await self.store.bind(transaction, Scope(everywhere=True))  # a handoff of all tenants is no tenant's own
+        handoff = await self.handoffs.missed(transaction, incident)
+        if handoff is not None and handoff.to_user_id != incident.owner_id:
+            to = handoff.to_user_id
+            change = self.lifecycle.hand_over(incident, to, handoff_id=handoff.id, at=self.clock.now())
+            await self.apply(transaction, change, str(to))
 
     def _reported(self, entry: Spooled) -> Change:
         return self.lifecycle.report(
@@ -141,9 +157,9 @@ class IncidentDesk:
         """
         actor = str(caller.user.id)
         try:
-            async with self._store.transaction(caller.scope) as transaction:
+            async with self.store.transaction(caller.scope) as transaction:
                 incident = await self._found(self.rows.lock, transaction, caller.scope, incident_id)
-                at = self._clock.now()  # after the lock: events of one incident have their times in their order
+                at = self.clock.now()  # after the lock: events of one incident have their times in their order
                 change = decide(incident, actor, at)
                 record = await self.apply(transaction, change, actor)
         except Refusal as refusal:
@@ -162,8 +178,8 @@ class IncidentDesk:
 
     async def refuse(self, scope: Scope, incident: Incident, refusal: Refusal, asked: dict[str, Any]) -> None:
         """Record a refusal in a transaction of its own: the one in which it was refused has gone."""
-        record = {"id": self._new_id(), **asked, "code": refusal.code, "detail": refusal.detail}
-        async with self._store.transaction(scope) as transaction:
+        record = {"id": self.new_id(), **asked, "code": refusal.code, "detail": refusal.detail}
+        async with self.store.transaction(scope) as transaction:
             await self.refusals.append(transaction, incident, record)
 
     def absent(self) -> Problem:
@@ -180,7 +196,7 @@ class IncidentDesk:
             records, said = self.root_causes, dict(payload)
         else:
             return None
-        record = {"id": self._new_id(), "actor": actor, "at": incident.updated_at, **said}
+        record = {"id": self.new_id(), "actor": actor, "at": incident.updated_at, **said}
         await records.append(transaction, incident, record)
         return record
 

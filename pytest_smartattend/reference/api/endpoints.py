@@ -40,6 +40,10 @@ LEAST_ROLE: dict[str, Role | None] = {
     "GET /metrics/failure-rates": Role.ADMIN,
     "GET /metrics/api-latency": Role.ADMIN,
     "GET /metrics/clock-drift": Role.ADMIN,
+    "POST /validation/handoff/initiate": Role.ADMIN,
+    "POST /validation/handoff/{id}/accept": Role.ADMIN,
+    "POST /validation/handoff/{id}/reject": Role.ADMIN,
+    "GET /validation/handoff/{id}/briefing": Role.ADMIN,
 }
 
 

@@ -12,6 +12,7 @@ from pytest_smartattend.reference.api.problems import MEDIA_TYPE
 from pytest_smartattend.reference.domain.actors import Role
 from pytest_smartattend.reference.domain.attendance import AttendanceState
 from pytest_smartattend.reference.domain.drift import Band
+from pytest_smartattend.reference.domain.handoff import HandoffStatus
 from pytest_smartattend.reference.domain.incident import Level, Severity, Status
 from pytest_smartattend.reference.domain.problems import PROBLEMS
 
@@ -35,6 +36,7 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
             },
         }
     },
+    "handoff_over": {"current": {"enum": [status for status in HandoffStatus if status is not HandoffStatus.PENDING]}},
     "missing_fields": {"fields": {"type": "array", "minItems": 1, "items": _STRING}},
     "escalation_level_mismatch": {
         "severity": {"enum": list(Severity)},

@@ -10,6 +10,7 @@ from pytest_smartattend.reference.api.alerts import Alerts
 from pytest_smartattend.reference.api.attendance_desk import AttendanceDesk
 from pytest_smartattend.reference.api.corrections_desk import CorrectionsDesk
 from pytest_smartattend.reference.api.desk import IncidentDesk
+from pytest_smartattend.reference.api.handoff_desk import HandoffDesk
 from pytest_smartattend.reference.api.health import Health
 from pytest_smartattend.reference.api.metric_log import MetricLog
 from pytest_smartattend.reference.api.metrics_desk import MetricsDesk
@@ -52,6 +53,7 @@ class Platform:
         self.corrections = CorrectionsDesk(self.attendance)
         self.metric_log = MetricLog(self.database, self.attendance.metrics)
         self.metrics = MetricsDesk(self.database, self.attendance.metrics, self.metric_log, clock)
+        self.handoffs = HandoffDesk(self.desk, self.database, self.accounts, self.metrics, settings.handoff_ttl)
         stores = {"database": self.database, "incidents_database": self.incidents_database}
         self.health = Health(stores, settings.health_deadline)
         self.alerts = Alerts(self.database, self.health.answers, clock, new_id, settings.alert_webhook)

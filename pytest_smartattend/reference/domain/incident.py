@@ -51,6 +51,7 @@ class Kind(StrEnum):
     ROOT_CAUSE_RECORDED = "root_cause_recorded"
     SLA_AT_RISK = "sla_at_risk"
     SLA_BREACHED = "sla_breached"
+    HANDED_OVER = "handed_over"
 
 
 class Severity(StrEnum):

@@ -168,6 +168,11 @@ class Lifecycle:
         times = {"due_at": write_instant(notice.due_at), "noticed_at": write_instant(at)}
         return Change(noticed, kind, None, None, {"promise": notice.promise.value, **times})
 
+    def hand_over(self, incident: Incident, to: UUID, *, handoff_id: UUID, at: datetime) -> Change:
+        """Give the incident to another owner; an event, no transition."""
+        payload = {"handoff_id": str(handoff_id), "from": str(incident.owner_id), "to": str(to)}
+        return Change(replace(incident, owner_id=to, updated_at=at), Kind.HANDED_OVER, None, None, payload)
+
     def _moved(
         self, before: Incident, after: Incident, action: Action, actor: str, payload: Mapping[str, Any]
     ) -> Change:

@@ -95,3 +95,13 @@ def already_reverted() -> Refusal:
     return Refusal(
         "already_reverted", "this correction was reverted before; add a new correction if it shall hold after all"
     )
+
+
+def wrong_person() -> Refusal:
+    """A handoff is for the one person whom it names."""
+    return Refusal("wrong_person", "this handoff names somebody else; only that person can accept or reject it")
+
+
+def handoff_over(status: StrEnum) -> Refusal:
+    """A handoff ends once: accepted, rejected, superseded or expired."""
+    return Refusal("handoff_over", f"this handoff is {status} already; initiate a new one", current=status.value)

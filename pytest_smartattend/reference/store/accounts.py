@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.domain.actors import Role, Scope, User
-from pytest_smartattend.reference.store.tables import tenants, users
+from pytest_smartattend.reference.store.tables import one_of, tenants, users
 
 
 class Accounts:
@@ -23,6 +24,11 @@ class Accounts:
         """The user; None if there is none within the scope."""
         row = await self._one(transaction, users.c.id == user_id)
         return _user(row) if row else None
+
+    async def names(self, transaction: AsyncConnection, user_ids: Iterable[UUID]) -> dict[str, str]:
+        """Id → name and address of those of the users who exist within the scope."""
+        rows = await transaction.execute(select(users).where(one_of(users.c.id, list(user_ids))))
+        return {str(row.id): f"{row.name} <{row.email}>" for row in rows}
 
     async def has_tenant(self, transaction: AsyncConnection, tenant_id: UUID) -> bool:
         """Whether the tenant exists within the scope."""

@@ -8,16 +8,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.domain.actors import Scope
 from pytest_smartattend.reference.domain.incident import Incident, Level, Mark, Resolution, Severity, Status
-from pytest_smartattend.reference.store.tables import incidents, within
+from pytest_smartattend.reference.store.tables import incidents, one_of, within
 
 #: given once, when the incident is reported; the application's role may not write them again
 _FIXED = {"id", "tenant_id", "title", "description", "created_by", "created_at"}
+
+#: the locks under which incidents are reported and taken over: of all tenants, then of one. Always in this order.
+_REPORTING = text(
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended('incidents of all', 0)),"
+    " pg_advisory_xact_lock_shared(hashtextextended('incidents of ' || :tenant_id, 0))"
+)
+_TAKING_ONE = text(
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended('incidents of all', 0)),"
+    " pg_advisory_xact_lock(hashtextextended('incidents of ' || :tenant_id, 0))"
+)
+_TAKING_ALL = text("SELECT pg_advisory_xact_lock(hashtextextended('incidents of all', 0))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,45 @@ class IncidentRows:
     def for_update(self, statement: Select[Any]) -> Select[Any]:
         """Lock what is selected until the transaction ends: transitions of one incident follow one another."""
         return statement.with_for_update()
+
+    async def reporting(self, transaction: AsyncConnection, tenant_id: UUID) -> None:
+        """Let nobody take the tenant's incidents over until the transaction ends; other reports go on.
+
+        Whatever is reported is so before a handoff, which then takes it along, or after it; never unseen beside it.
+        """
+        await transaction.execute(_REPORTING, {"tenant_id": str(tenant_id)})
+
+    async def taking(self, transaction: AsyncConnection, tenant_id: UUID | None) -> None:
+        """Let nobody report, or take over, incidents of the tenant, or of all, until the transaction ends."""
+        if tenant_id is None:
+            await transaction.execute(_TAKING_ALL)
+        else:
+            await transaction.execute(_TAKING_ONE, {"tenant_id": str(tenant_id)})
+
+    async def open(
+        self, transaction: AsyncConnection, scope: Scope, *, since: datetime | None = None, lock: bool = False
+    ) -> Sequence[Incident]:
+        """All incidents that are not closed, and those that were reported after `since`, by id.
+
+        Args:
+            transaction: see the class.
+            scope: whose.
+            since: see above; None leaves the closed ones out.
+            lock: they are nobody else's to change until the transaction ends.
+        """
+        wanted = incidents.c.status != Status.CLOSED.value
+        if since is not None:
+            wanted = or_(wanted, incidents.c.created_at > since)
+        # by id: of two who lock many, one waits for the other and neither for ever
+        statement = select(incidents).where(self.visible(scope), wanted).order_by(incidents.c.id)
+        rows = await transaction.execute(self.for_update(statement) if lock else statement)
+        return [_incident(row) for row in rows]
+
+    async def give(self, transaction: AsyncConnection, given: Sequence[Incident]) -> None:
+        """Store owner and time of change of incidents that this transaction has locked; they share both."""
+        values = {"owner_id": given[0].owner_id, "updated_at": given[0].updated_at}
+        which = one_of(incidents.c.id, [incident.id for incident in given])
+        await transaction.execute(update(incidents).where(which), values)
 
     async def insert_once(self, transaction: AsyncConnection, incident: Incident) -> bool:
         """Store a new incident unless its id is known; whether it was stored. Who does the same now is waited for."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -14,10 +18,12 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    any_,
     false,
+    literal,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from pytest_smartattend.reference.domain.actors import Scope
 
@@ -266,6 +272,56 @@ def _appended(name: str, *columns: Column[str]) -> Table:
 escalations = _appended("escalations", _text("severity"), _text("level"), _text("note", nullable=True))
 root_causes = _appended("root_causes", _text("root_cause"), _text("confidence"))
 refusals = _appended("refusals", _text("action"), _text("code"), _text("detail"))
+
+
+handoffs = Table(
+    "handoffs",
+    INCIDENTS,
+    Column("id", Uuid, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("tenant_id", Uuid),
+    Column("from_user_id", Uuid, nullable=False),
+    Column("to_user_id", Uuid, nullable=False),
+    _text("briefing_notes"),
+    _instant("initiated_at"),
+    _instant("expires_at"),
+    Column("health", JSONB, nullable=False),
+    Column("items", JSONB, nullable=False),
+)
+
+handoff_endings = Table(
+    "handoff_endings",
+    INCIDENTS,
+    Column("handoff_id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid),
+    _text("status"),
+    Column("actor", Uuid, nullable=False),
+    _instant("at"),
+    _text("reason", nullable=True),
+    Column("read_back", JSONB(none_as_null=True)),
+    Column("moved", JSONB, nullable=False),
+    Column("health", JSONB(none_as_null=True)),
+    Column("difference", JSONB(none_as_null=True)),
+)
+
+handoff_refusals = Table(
+    "handoff_refusals",
+    INCIDENTS,
+    Column("id", Uuid, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("handoff_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid),
+    _text("actor"),
+    _instant("at"),
+    _text("action"),
+    _text("code"),
+    _text("detail"),
+)
+
+
+def one_of(column: Column[Any], ids: Sequence[UUID]) -> ColumnElement[bool]:
+    """Whether an id is one of many, which go over as one array."""
+    return column == any_(literal(list(ids), ARRAY(Uuid)))
 
 
 def within(table: Table, scope: Scope) -> ColumnElement[bool]:

@@ -56,6 +56,13 @@ OF_ATTENDANCE = {
     ("GET", "/metrics/api-latency"): "admin",
     ("GET", "/metrics/clock-drift"): "admin",
 }
+#: those of handoffs, which have tests of their own
+OF_HANDOFFS = {
+    ("POST", "/validation/handoff/initiate"): "admin",
+    ("POST", "/validation/handoff/{id}/accept"): "admin",
+    ("POST", "/validation/handoff/{id}/reject"): "admin",
+    ("GET", "/validation/handoff/{id}/briefing"): "admin",
+}
 FOR_ANYONE = {("GET", "/health"), ("POST", "/auth/login"), ("GET", "/time/sync"), ("POST", "/time/validate")}
 ROLES = ["member", "staff", "admin", "superadmin"]
 VALID: dict[str, dict[str, Any]] = {
@@ -78,7 +85,7 @@ async def test_the_documented_endpoints_are_those_of_the_specification(world: Wo
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
-    specified = {(method, path): least for method, path, least in ENDPOINTS} | OF_ATTENDANCE
+    specified = {(method, path): least for method, path, least in ENDPOINTS} | OF_ATTENDANCE | OF_HANDOFFS
     assert set(documented) == {*specified, *FOR_ANYONE}
     for endpoint, least in specified.items():
         assert documented[endpoint]["description"] == f"Least role: {least}."

@@ -130,6 +130,8 @@ OF_ATTENDANCE = {
     "drift_alarms",
     "metrics",
 }
+#: the same
+OF_HANDOFFS = {"handoffs", "handoff_endings", "handoff_refusals"}
 TENANT_OWNED = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals", "users")
 
 
@@ -158,7 +160,7 @@ async def test_every_table_that_names_a_tenant_is_secured_by_force(world: World)
         " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND c.relkind = 'r'"
         " WHERE c.relnamespace = 'public'::regnamespace"
     )
-    assert {row["relname"] for row in secured} == {*TENANT_OWNED, *OF_ATTENDANCE}
+    assert {row["relname"] for row in secured} == {*TENANT_OWNED, *OF_ATTENDANCE, *OF_HANDOFFS}
     assert all(row["relrowsecurity"] and row["relforcerowsecurity"] for row in secured)
 
 

@@ -268,6 +268,9 @@ INCIDENT_TABLES = {
     "audit_heads",
     "escalations",
     "root_causes",
+    "handoffs",
+    "handoff_endings",
+    "handoff_refusals",
     "refusals",
 }
 
