@@ -1,8 +1,9 @@
 """``smartattend prove``: plant every known defect, one at a time, and show which check catches it.
 
-A check that has never failed proves nothing by passing. For each sabotage of the catalogue the suites run against a
-reference platform with that one defect; a check that fails has caught it. The proof holds when every sabotage was caught
-by every check that promised it with ``@pytest.mark.detects``, and every check has caught at least one.
+A check that has never failed proves nothing by passing. For each sabotage of the catalogue, the checks that promised with
+``@pytest.mark.detects`` to catch it run against a reference platform with that one defect; a check that fails has caught
+it. The proof holds when every sabotage was caught by every check that promised it, and every check has caught at least
+one. ``--others`` runs every check on every defect, and so shows who else would have seen it; it takes hours, not minutes.
 """
 
 from __future__ import annotations
@@ -10,44 +11,78 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pytest_smartattend import marks
 from pytest_smartattend.errors import EvidenceError, UsageError
 from pytest_smartattend.sabotage import catalogue
 
-#: seconds for one run of the suites against one defect
+SUITES = "pytest_smartattend.suites"
+#: seconds for one run of the checks against one defect
 DEADLINE = 600
+#: A stranger's configuration must not change what a proof shows.
+_ALONE = ("-p", "no:cacheprovider", "-c", os.devnull)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("names", nargs="*", metavar="SABOTAGE", help="only these; default: the whole catalogue")
     parser.add_argument("--list", action="store_true", help="list the catalogue and stop")
+    parser.add_argument("--others", action="store_true", help="run every check on every defect: who else sees it?")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the proof as JSON, for the report")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="defects tried at a time")
 
 
 @dataclass(frozen=True)
+class Check:
+    """A shipped check, without its cells.
+
+    Attributes:
+        node: what pytest is asked to run for it.
+        promises: the sabotages that it declared to catch.
+    """
+
+    id: str
+    node: str
+    promises: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Attempt:
-    """What the suites said about one planted defect. Ids are of checks, without cells."""
+    """What the suites said about one planted defect. Ids are of checks, without cells.
+
+    Attributes:
+        problem: why the checks did not run to their end; empty when they did.
+    """
 
     name: str
     promised: frozenset[str]
-    caught_by: frozenset[str]
-    ran: frozenset[str]
+    caught_by: frozenset[str] = frozenset()
+    problem: str = ""
 
     @property
     def broken_promises(self) -> frozenset[str]:
         """Checks that promised to catch it and did not."""
         return self.promised - self.caught_by
+
+    @property
+    def caught(self) -> bool:
+        """Whether the defect was seen, by everybody who had promised to see it."""
+        return bool(self.caught_by) and not self.broken_promises and not self.problem
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,86 +90,156 @@ def run(arguments: argparse.Namespace) -> int:
     entries = catalogue.by_name()
     if arguments.list:
         for entry in entries.values():
-            print(f"{entry.name:34} {entry.breaks}")  # noqa: T201
+            print(f"{entry.name:34} {entry.breaks}")
         return 0
     unknown = [name for name in arguments.names if name not in entries]
     if unknown:
         raise UsageError(f"no such sabotage: {', '.join(unknown)}. `smartattend prove --list` shows the catalogue.")
-    chosen = arguments.names or list(entries)
-    with ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
-        attempts = list(pool.map(_attempt, chosen))
-    _print(attempts)
-    missing = _unproven(attempts) if not arguments.names else []
-    failed = [attempt for attempt in attempts if not attempt.caught_by or attempt.broken_promises]
+    checks = shipped_checks()
+    attempts = []
+    with _attempts(arguments.names or list(entries), checks, everybody=arguments.others, jobs=arguments.jobs) as ended:
+        for attempt in ended:
+            print("\n".join(_told(attempt)), flush=True)
+            attempts.append(attempt)
+    missing = [] if arguments.names else sorted(_unproven(checks, attempts))
     for check in missing:
-        print(f"UNPROVEN  {check} caught no sabotage")  # noqa: T201
+        print(f"UNPROVEN  {check} caught no sabotage")
     if arguments.out:
-        _write(arguments.out, attempts)
-    return 1 if failed or missing else 0
+        _write(arguments.out, attempts, checks)
+    return 0 if all(attempt.caught for attempt in attempts) and not missing else 1
 
 
-def _attempt(name: str) -> Attempt:
+def shipped_checks() -> list[Check]:
+    """Every shipped check with what it promises, as pytest collects them.
+
+    Raises:
+        EvidenceError: the suites cannot be collected, or one promises a sabotage that is not in the catalogue.
+    """
+    listing = _Listing()
     with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as folder:
-        command = [
-            *(sys.executable, "-m", "pytest", "--pyargs", "pytest_smartattend.suites", "-q", "-p", "no:cacheprovider"),
-            *(
-                "-c",
-                os.devnull,
-                "--rootdir",
-                folder,
-                "--smartattend-target=reference",
-                f"--smartattend-sabotage={name}",
-            ),
-            f"--smartattend-report={folder}",
-        ]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL, check=False
+        command = [*_ALONE, "--pyargs", SUITES, "--collect-only", "-p", "no:terminal", "--rootdir", folder]
+        status = pytest.main([*command, "--smartattend-target=reference", "-p", "no:xdist"], plugins=[listing])
+    if status != pytest.ExitCode.OK:
+        raise EvidenceError(f"the suites cannot be collected. See why: pytest --pyargs {SUITES} --collect-only")
+    strange = {name for check in listing.checks.values() for name in check.promises} - set(catalogue.by_name())
+    if strange:
+        raise EvidenceError(f"promised, but not in the catalogue: {', '.join(sorted(strange))}. Correct the mark.")
+    return list(listing.checks.values())
+
+
+class _Listing:
+    """A pytest plugin that notes every check it sees collected."""
+
+    def __init__(self) -> None:
+        self.checks: dict[str, Check] = {}
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        named = marks.check_of(item)
+        if named is not None and isinstance(item, pytest.Function):
+            base = named[1].split("[", 1)[0]
+            self.checks[base] = Check(base, f"{item.path}::{item.originalname}", frozenset(marks.detected_by(item)))
+
+
+@contextmanager
+def _attempts(names: list[str], checks: list[Check], *, everybody: bool, jobs: int) -> Iterator[Iterable[Attempt]]:
+    """The attempts as they end, in the order of `names`. Leaving early ends what still runs."""
+    running = _Running()
+    pool = ThreadPoolExecutor(max(1, jobs))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield pool.map(partial(_attempt, checks=checks, everybody=everybody, run=running.run), names)
+    finally:
+        running.stop()
+        pool.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Running:
+    """The pytest processes that run now: each in a group of its own, so that it is we who tell them to stop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[str]] = set()
+        self._stopping = False
+
+    def run(self, command: list[str]) -> tuple[int, str]:
+        """Exit status and output; an interrupted status when stopped or out of time."""
+        with self._lock:
+            if self._stopping:
+                return int(pytest.ExitCode.INTERRUPTED), ""
+            child = subprocess.Popen(
+                command,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+            self._children.add(child)
+        try:
+            output, _ = child.communicate(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGINT)  # it puts its servers and processes away
+            output, _ = child.communicate()
+            return int(pytest.ExitCode.INTERRUPTED), output + f"\nstopped after {DEADLINE} s"
+        finally:
+            with self._lock:
+                self._children.discard(child)
+        return child.returncode, output
+
+    def stop(self) -> None:
+        """Interrupt what runs; nothing starts any more."""
+        with self._lock:
+            self._stopping = True
+            for child in self._children:
+                child.send_signal(signal.SIGINT)
+
+
+def _attempt(
+    name: str, *, checks: list[Check], everybody: bool, run: Callable[[list[str]], tuple[int, str]]
+) -> Attempt:
+    promising = [check for check in checks if name in check.promises]
+    promised = frozenset(check.id for check in promising)
+    if not promising and not everybody:
+        return Attempt(name, promised, problem="no check promises to catch it: add it to a check's `detects`")
+    with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as folder:
+        what = ["--pyargs", SUITES] if everybody else [check.node for check in promising]
+        status, output = run(
+            [
+                *(sys.executable, "-m", "pytest", *what, *_ALONE, "-q", "--rootdir", folder),
+                *("--smartattend-target=reference", f"--smartattend-sabotage={name}", f"--smartattend-report={folder}"),
+            ]
         )
         document = Path(folder) / "readiness.json"
-        if done.returncode not in {0, 1} or not document.exists():
-            raise EvidenceError(
-                f"the suites did not run to their end with {name!r} planted (exit status {done.returncode}).\n"
-                f"{(done.stdout + done.stderr)[-3000:]}\nRun it alone: smartattend prove {name}"
-            )
-        return _read(name, json.loads(document.read_text()))
+        if status not in {0, 1} or not document.exists():
+            return Attempt(name, promised, problem=f"pytest ended with exit status {status}:\n{output[-3000:]}")
+        return Attempt(name, promised, frozenset(_failed(json.loads(document.read_text()))))
 
 
-def _read(name: str, document: Mapping[str, Any]) -> Attempt:
-    checks = [check for group in document["groups"] for check in group["checks"]]
-    return Attempt(
-        name,
-        promised=_bases(check for check in checks if name in check.get("detects", ())),
-        caught_by=_bases(check for check in checks if check["status"] in {"failed", "error"}),
-        ran=_bases(check for check in checks if check["status"] != "missing"),
-    )
+def _failed(document: Mapping[str, Any]) -> Iterator[str]:
+    for group in document["groups"]:
+        for check in group["checks"]:
+            if check["status"] in {"failed", "error"}:
+                yield check["id"].split("[", 1)[0]
 
 
-def _bases(checks: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    return frozenset(check["id"].split("[", 1)[0] for check in checks)
+def _unproven(checks: list[Check], attempts: list[Attempt]) -> frozenset[str]:
+    return frozenset(check.id for check in checks).difference(*(attempt.caught_by for attempt in attempts))
 
 
-def _unproven(attempts: list[Attempt]) -> list[str]:
-    ran = frozenset[str]().union(*(attempt.ran for attempt in attempts))
-    caught = frozenset[str]().union(*(attempt.caught_by for attempt in attempts))
-    return sorted(ran - caught)
+def _told(attempt: Attempt) -> Iterator[str]:
+    word = "caught" if attempt.caught else "MISSED"
+    others = sorted(attempt.caught_by - attempt.promised)
+    kept = ", ".join(sorted(attempt.promised & attempt.caught_by)) or "nobody who promised it"
+    yield f"{word:8}  {attempt.name:34} {kept}{'; also ' + ', '.join(others) if others else ''}"
+    for check in sorted(attempt.broken_promises):
+        yield f"{'':8}  {'':34} promised and passed: {check}"
+    if attempt.problem:
+        yield f"{'':8}  {attempt.problem}"
 
 
-def _print(attempts: list[Attempt]) -> None:
-    for attempt in attempts:
-        word = "caught" if attempt.caught_by and not attempt.broken_promises else "MISSED"
-        others = sorted(attempt.caught_by - attempt.promised)
-        kept = ", ".join(sorted(attempt.promised & attempt.caught_by)) or "nobody promised it"
-        print(f"{word:8}  {attempt.name:34} {kept}{'; also ' + ', '.join(others) if others else ''}")  # noqa: T201
-        for check in sorted(attempt.broken_promises):
-            print(f"{'':8}  {'':34} promised and passed: {check}")  # noqa: T201
-
-
-def _write(path: Path, attempts: list[Attempt]) -> None:
+def _write(path: Path, attempts: list[Attempt], checks: list[Check]) -> None:
     entries = catalogue.by_name()
-    checks: dict[str, list[str]] = {check: [] for attempt in attempts for check in sorted(attempt.ran)}
-    for attempt in attempts:
-        for check in attempt.caught_by:
-            checks[check].append(attempt.name)
     proof = {
         "version": 1,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),  # noqa: TID251 - when the proof was made, for people
@@ -144,11 +249,14 @@ def _write(path: Path, attempts: list[Attempt]) -> None:
                 "breaks": entries[attempt.name].breaks,
                 "promised": sorted(attempt.promised),
                 "caught_by": sorted(attempt.caught_by),
-                "status": "caught" if attempt.caught_by and not attempt.broken_promises else "missed",
+                "status": "caught" if attempt.caught else "missed",
             }
             for attempt in attempts
         ],
-        "checks": [{"id": check, "caught": sorted(names)} for check, names in sorted(checks.items())],
+        "checks": [
+            {"id": check.id, "caught": sorted(attempt.name for attempt in attempts if check.id in attempt.caught_by)}
+            for check in sorted(checks, key=lambda check: check.id)
+        ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".tmp")
