@@ -132,7 +132,7 @@ class Worker(UvicornWorker):  # type: ignore[misc] # uvicorn-worker has no types
     """One worker process. uvicorn calls `callback_notify` as soon as it serves, and then every second."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - as the class above declares it
-        "loop": "asyncio",
+        "loop": "uvloop",
         "lifespan": "on",
         "access_log": False,
         "server_header": False,

@@ -12,22 +12,22 @@ from datetime import timedelta
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import exc, text
+from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from pytest_smartattend.reference.domain.actors import Scope
 
 log = logging.getLogger(__name__)
 
-_BIND = text(
-    "SELECT set_config('app.tenant_id', :tenant_id, true), set_config('app.superadmin', :superadmin, true),"
-    " set_config('app.login_email', :login_email, true)"
+_BIND = (
+    "SELECT set_config('app.tenant_id', %(tenant_id)s, true), set_config('app.superadmin', %(superadmin)s, true),"
+    " set_config('app.login_email', %(login_email)s, true)"
 )
+_BEGIN = "BEGIN; "
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 
 #: what a server says of pages and indexes that are not what was written
 DAMAGE = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted)
-
-_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 class StoreUnreachable(Exception):
@@ -109,12 +109,7 @@ class Store:
 
     async def bind(self, connection: AsyncConnection, scope: Scope) -> None:
         """Tell row-level security whose rows these statements may touch; holds until the transaction ends."""
-        settings = {
-            "tenant_id": str(scope.tenant_id) if scope.tenant_id else "",
-            "superadmin": "on" if scope.everywhere else "off",
-            "login_email": scope.login_email or "",
-        }
-        await connection.execute(_BIND, settings)
+        await _run(await _driver_of(connection), _BIND, scope)
 
     async def connect(self) -> psycopg.AsyncConnection:
         """A new connection of its own, outside the pool.
@@ -125,7 +120,7 @@ class Store:
         seconds = self.connect_timeout.total_seconds()
         conninfo = self._conninfo()
         async with asyncio.timeout(seconds):
-            connection = await psycopg.AsyncConnection.connect(conninfo)
+            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
         if connection.pgconn.parameter_status(b"is_superuser") == b"on":
             await connection.close()
             raise psycopg.OperationalError(
@@ -160,7 +155,7 @@ class Store:
         return self._engine
 
     async def _begin(self, scope: Scope, ends: float, *, snapshot: bool) -> tuple[AsyncConnection, asyncio.TimerHandle]:
-        """Check a connection out and bind it.
+        """Check a connection out, begin on it and bind it, in one round trip; SQLAlchemy commits or rolls back.
 
         A pooled connection may have died since it was used; that shows here, before anything was done, and once
         it may be tried again without doing anything twice.
@@ -168,23 +163,29 @@ class Store:
         loop = asyncio.get_running_loop()
         for last in (False, True):
             connection = await self._pool().connect()
-            timer = loop.call_at(ends, cut, await _driver_of(connection))
+            driver = await _driver_of(connection)
+            timer = loop.call_at(ends, cut, driver)
             try:
-                if snapshot:
-                    await connection.execute(_SNAPSHOT)
-                await self.bind(connection, scope)
-            except exc.DBAPIError as why:
+                await _run(driver, (_BEGIN_SNAPSHOT if snapshot else _BEGIN) + _BIND, scope)
+            except BaseException as why:
                 timer.cancel()
+                await connection.invalidate()
                 await connection.close()
-                if last or not why.connection_invalidated or loop.time() >= ends:
+                if last or not isinstance(why, psycopg.OperationalError) or loop.time() >= ends:
                     raise
-            except BaseException:
-                timer.cancel()
-                await connection.close()
-                raise
             else:
                 return connection, timer
         raise AssertionError("the second round returns or raises")
+
+
+async def _run(driver: psycopg.AsyncConnection, statements: str, scope: Scope) -> None:
+    """Several statements at once: only values that the client quotes can go with them."""
+    settings = {
+        "tenant_id": str(scope.tenant_id) if scope.tenant_id else "",
+        "superadmin": "on" if scope.everywhere else "off",
+        "login_email": scope.login_email or "",
+    }
+    await psycopg.AsyncClientCursor(driver).execute(statements, settings)
 
 
 def cut(connection: psycopg.AsyncConnection) -> None:

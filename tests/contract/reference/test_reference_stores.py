@@ -204,6 +204,7 @@ async def test_the_server_itself_ends_what_outlives_the_deadline(world: World) -
         with pytest.raises(psycopg.errors.QueryCanceled):
             await working.execute("SELECT pg_sleep(30)")
     idle = await store.connect()
+    await idle.execute("BEGIN")
     await idle.execute("SELECT pg_advisory_lock(1)")
     with world.sql() as connection:
         connection.execute("SET statement_timeout = '20s'")
