@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A run starts a dozen processes of ours; compiling the same modules in each of them takes longer than the checks.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: readiness test lint prove bench clean
 .DEFAULT_GOAL := readiness

@@ -29,13 +29,14 @@ import pytest
 
 from pytest_smartattend import marks
 from pytest_smartattend.errors import EvidenceError, UsageError
+from pytest_smartattend.readiness.command import IDLE_PLUGINS
 from pytest_smartattend.sabotage import catalogue
 
 SUITES = "pytest_smartattend.suites"
 #: seconds for one run of the checks against one defect
 DEADLINE = 600
 #: A stranger's configuration must not change what a proof shows.
-_ALONE = ("-p", "no:cacheprovider", "-c", os.devnull)
+_ALONE = ("-p", "no:cacheprovider", "-c", os.devnull, *(f"-pno:{name}" for name in IDLE_PLUGINS))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

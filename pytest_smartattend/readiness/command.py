@@ -25,6 +25,8 @@ MOST_WORKERS = 4
 _NOTHING_TO_RUN = 5
 #: what the document of one part lacks because the other parts hold it
 OF_OTHER_SHARDS = frozenset({"shard_absent", "check_missing"})
+#: Plugins that may lie in the same environment; no shipped check uses them, and each process would take a second for them.
+IDLE_PLUGINS = ("hypothesispytest", "schemathesis", "pytest_postgresql")
 #: What a project's configuration may say about its own tests must not change which shipped checks run, or how.
 _NEUTRAL = (
     "addopts=",
@@ -107,6 +109,7 @@ def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
     words = [sys.executable, "-m", "pytest", "--pyargs", arguments.suites]
     for setting in _NEUTRAL:
         words += ["-o", setting]
+    words += [f"-pno:{name}" for name in IDLE_PLUGINS]
     words += ["-q", "-p", "xdist", f"-n{workers}", "--dist=load", "--maxfail=0"]
     words += [f"--smartattend-target={arguments.target}", f"--smartattend-report={reports}"]
     for name in ("subject", "scope", "requirements", "sabotage", "shard", "durations"):

@@ -20,7 +20,6 @@ import httpx
 from pytest_smartattend.errors import TargetFailed
 from pytest_smartattend.injectors.probes import postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
-from pytest_smartattend.sabotage.catalogue import plant_in_database
 from pytest_smartattend.target.client import TIMEOUT, Operation
 from pytest_smartattend.target.observer import Observer
 from pytest_smartattend.target.people import Tenant
@@ -70,6 +69,8 @@ class ReferencePlatform:
 
     def _start(self, server: Server) -> None:
         if self._sabotage:
+            from pytest_smartattend.sabotage.catalogue import plant_in_database  # it imports the whole platform
+
             plant_in_database(self._sabotage, self._database.dsn)
         self.paths = {
             store: self._closing.enter_context(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
@@ -14,8 +14,10 @@ from pytest_smartattend.engine import chain
 from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.evidence.record import Evidence
 from pytest_smartattend.loop.clock import LoopClock
-from pytest_smartattend.target.in_process import InProcessPlatform
 from pytest_smartattend.target.people import Tenant
+
+if TYPE_CHECKING:
+    from pytest_smartattend.target.in_process import InProcessPlatform
 
 #: the platform's own actor, as the timeline names it
 MONITOR = "system:sla-monitor"
