@@ -50,9 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Check:
-    """A shipped check, without its cells.
+    """A shipped check, or one cell of it.
 
     Attributes:
+        id: the check's, without the cell.
         node: what pytest is asked to run for it.
         promises: the sabotages that it declared to catch.
     """
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def shipped_checks() -> list[Check]:
-    """Every shipped check with what it promises, as pytest collects them.
+    """Every cell of every shipped check with what it promises, as pytest collects them.
 
     Raises:
         EvidenceError: the suites cannot be collected, or one promises a sabotage that is not in the catalogue.
@@ -122,23 +123,23 @@ def shipped_checks() -> list[Check]:
         status = pytest.main([*command, "--smartattend-target=reference", "-p", "no:xdist"], plugins=[listing])
     if status != pytest.ExitCode.OK:
         raise EvidenceError(f"the suites cannot be collected. See why: pytest --pyargs {SUITES} --collect-only")
-    strange = {name for check in listing.checks.values() for name in check.promises} - set(catalogue.by_name())
+    strange = {name for check in listing.checks for name in check.promises} - set(catalogue.by_name())
     if strange:
         raise EvidenceError(f"promised, but not in the catalogue: {', '.join(sorted(strange))}. Correct the mark.")
-    return list(listing.checks.values())
+    return listing.checks
 
 
 class _Listing:
     """A pytest plugin that notes every check it sees collected."""
 
     def __init__(self) -> None:
-        self.checks: dict[str, Check] = {}
+        self.checks: list[Check] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         named = marks.check_of(item)
         if named is not None and isinstance(item, pytest.Function):
-            base = named[1].split("[", 1)[0]
-            self.checks[base] = Check(base, f"{item.path}::{item.originalname}", frozenset(marks.detected_by(item)))
+            promises = frozenset(marks.detected_by(item))
+            self.checks.append(Check(_without_cell(named[1]), f"{item.path}::{item.name}", promises))
 
 
 @contextmanager
@@ -221,7 +222,11 @@ def _failed(document: Mapping[str, Any]) -> Iterator[str]:
     for group in document["groups"]:
         for check in group["checks"]:
             if check["status"] in {"failed", "error"}:
-                yield check["id"].split("[", 1)[0]
+                yield _without_cell(check["id"])
+
+
+def _without_cell(full_id: str) -> str:
+    return full_id.split("[", 1)[0]
 
 
 def _unproven(checks: list[Check], attempts: list[Attempt]) -> frozenset[str]:
@@ -255,8 +260,8 @@ def _write(path: Path, attempts: list[Attempt], checks: list[Check]) -> None:
             for attempt in attempts
         ],
         "checks": [
-            {"id": check.id, "caught": sorted(attempt.name for attempt in attempts if check.id in attempt.caught_by)}
-            for check in sorted(checks, key=lambda check: check.id)
+            {"id": check, "caught": sorted(attempt.name for attempt in attempts if check in attempt.caught_by)}
+            for check in sorted({check.id for check in checks})
         ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,111 @@
+"""What `smartattend prove` counts as proven, and that leaving it early ends what it started."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_smartattend import prove
+from pytest_smartattend.prove import Attempt, Check
+from pytest_smartattend.sabotage import catalogue
+
+ONE, TWO = "scenarios/one", "scenarios/two"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "caught"),
+    [
+        (Attempt("x", frozenset({ONE}), frozenset({ONE})), True),
+        (Attempt("x", frozenset({ONE}), frozenset({ONE, TWO})), True),
+        (Attempt("x", frozenset({ONE, TWO}), frozenset({ONE})), False),
+        (Attempt("x", frozenset({ONE})), False),
+        (Attempt("x", frozenset(), frozenset()), False),
+        (Attempt("x", frozenset({ONE}), frozenset({ONE}), problem="pytest crashed"), False),
+    ],
+)
+def test_a_defect_counts_as_caught_only_by_everybody_who_promised_it(attempt: Attempt, caught: bool) -> None:
+    assert attempt.caught is caught
+
+
+def test_a_defect_that_nobody_promised_to_catch_is_missed_without_a_run() -> None:
+    attempt = prove._attempt("x", checks=[Check(ONE, "a::b", frozenset({"y"}))], everybody=False, run=_must_not_run)
+    assert not attempt.caught
+    assert "add it to a check's `detects`" in attempt.problem
+
+
+def _must_not_run(_command: list[str]) -> tuple[int, str]:
+    raise AssertionError("nothing was to run")
+
+
+def test_only_the_checks_that_promised_are_asked() -> None:
+    asked: list[list[str]] = []
+
+    def run(command: list[str]) -> tuple[int, str]:
+        asked.append(command)
+        return 3, "no"
+
+    checks = [Check(ONE, "one.py::test_one", frozenset({"x"})), Check(TWO, "two.py::test_two", frozenset({"y"}))]
+    attempt = prove._attempt("x", checks=checks, everybody=False, run=run)
+    assert attempt.problem == "pytest ended with exit status 3:\nno"
+    assert [word for word in asked[0] if "::" in word] == ["one.py::test_one"]
+
+
+def test_what_failed_is_read_from_the_document_by_check_not_by_cell() -> None:
+    document = {
+        "groups": [
+            {
+                "checks": [
+                    {"id": f"{ONE}[a]", "status": "passed"},
+                    {"id": f"{ONE}[b]", "status": "failed"},
+                    {"id": TWO, "status": "error"},
+                    {"id": "scenarios/three", "status": "missing"},
+                ]
+            }
+        ]
+    }
+    assert list(prove._failed(document)) == [ONE, TWO]
+
+
+def test_a_check_that_caught_nothing_is_unproven() -> None:
+    checks = [Check(ONE, "", frozenset({"x"})), Check(TWO, "", frozenset({"x"}))]
+    assert prove._unproven(checks, [Attempt("x", frozenset({ONE, TWO}), frozenset({ONE}))]) == {TWO}
+
+
+def test_every_shipped_check_promises_something_and_every_defect_is_promised() -> None:
+    listed = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import json, pytest_smartattend.prove as p; print(json.dumps([[c.id, *c.promises] for c in p.shipped_checks()]))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    promises: dict[str, set[str]] = {}
+    for check, *names in json.loads(listed.stdout.splitlines()[-1]):
+        promises.setdefault(check, set()).update(names)
+    assert promises
+    assert [check for check, names in promises.items() if not names] == []
+    assert set(catalogue.by_name()) - set().union(*promises.values()) == set()
+
+
+def test_stopping_interrupts_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
+    running, begun = prove._Running(), tmp_path / "begun"
+    os_wait = f"import pathlib, signal; pathlib.Path({str(begun)!r}).touch(); signal.pause()"
+    ended: list[tuple[int, str]] = []
+    thread = threading.Thread(target=lambda: ended.append(running.run([sys.executable, "-c", os_wait])))
+    thread.start()
+    while not begun.exists():
+        thread.join(0.01)
+    running.stop()
+    thread.join(20)
+    assert ended
+    assert ended[0][0] == -signal.SIGINT
+    assert "KeyboardInterrupt" in ended[0][1]
+    assert running.run(["no-such-program"]) == (int(pytest.ExitCode.INTERRUPTED), "")
