@@ -31,8 +31,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_smartattend.engine import chain as chain
+    from pytest_smartattend.engine import checkers as checkers
+    from pytest_smartattend.engine.dice import Stream as Stream
+    from pytest_smartattend.engine.faults import AckLoss as AckLoss
+    from pytest_smartattend.engine.faults import Bandwidth as Bandwidth
     from pytest_smartattend.engine.faults import Down as Down
+    from pytest_smartattend.engine.faults import Latency as Latency
+    from pytest_smartattend.engine.faults import LimitData as LimitData
+    from pytest_smartattend.engine.faults import Partition as Partition
+    from pytest_smartattend.engine.faults import ResetPeer as ResetPeer
     from pytest_smartattend.engine.faults import Silence as Silence
+    from pytest_smartattend.engine.faults import Slicer as Slicer
+    from pytest_smartattend.engine.faults import SlowClose as SlowClose
+    from pytest_smartattend.engine.faults import SlowOpen as SlowOpen
+    from pytest_smartattend.engine.history import History as History
+    from pytest_smartattend.engine.http_faults import Abort as Abort
+    from pytest_smartattend.engine.http_faults import Delay as Delay
+    from pytest_smartattend.engine.http_faults import Duplicate as Duplicate
+    from pytest_smartattend.engine.http_faults import RateLimit as RateLimit
+    from pytest_smartattend.engine.http_faults import Reset as Reset
+    from pytest_smartattend.engine.http_faults import Timeout as Timeout
+    from pytest_smartattend.engine.http_faults import Truncate as Truncate
+    from pytest_smartattend.engine.node_faults import Drift as Drift
+    from pytest_smartattend.engine.node_faults import Kill as Kill
+    from pytest_smartattend.engine.node_faults import Pause as Pause
+    from pytest_smartattend.engine.node_faults import Restart as Restart
+    from pytest_smartattend.engine.node_faults import Skew as Skew
     from pytest_smartattend.errors import SmartattendError as SmartattendError
     from pytest_smartattend.evidence.record import Evidence as Evidence
     from pytest_smartattend.loop.clock import LoopClock as LoopClock
@@ -49,6 +73,8 @@ if TYPE_CHECKING:
     from pytest_smartattend.target.people import FORGERIES as FORGERIES
     from pytest_smartattend.target.people import Tenant as Tenant
     from pytest_smartattend.target.platform import Platform as Platform
+    from pytest_smartattend.trials.answers import Raw as Raw
+    from pytest_smartattend.trials.clocked_storm import ClockedStorm as ClockedStorm
     from pytest_smartattend.trials.overlap import release_together as release_together
     from pytest_smartattend.trials.requests import Request as Request
     from pytest_smartattend.trials.retries import Retries as Retries
@@ -59,73 +85,137 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.simulation import Simulation as Simulation
     from pytest_smartattend.trials.storm import Storm as Storm
     from pytest_smartattend.trials.storm_result import StormResult as StormResult
+    from pytest_smartattend.trials.submissions import distinct_submissions as distinct_submissions
+    from pytest_smartattend.trials.submissions import judge as judge
+    from pytest_smartattend.trials.submissions import submission_request as submission_request
+    from pytest_smartattend.trials.submissions import validate_submissions as validate_submissions
     from pytest_smartattend.trials.walk import incident_in as incident_in
 
 #: public name → the module that holds it, or that it is
 _HOME = {
     "FORGERIES": "target.people",
+    "Abort": "engine.http_faults",
+    "AckLoss": "engine.faults",
     "Act": "trials.simulation",
     "Answer": "target.client",
+    "Bandwidth": "engine.faults",
     "Client": "target.client",
+    "ClockedStorm": "trials.clocked_storm",
     "Database": "postgres.server",
     "DatabaseClock": "postgres.database_clock",
+    "Delay": "engine.http_faults",
     "Down": "engine.faults",
+    "Drift": "engine.node_faults",
+    "Duplicate": "engine.http_faults",
     "Evidence": "evidence.record",
     "Faults": "target.paths",
+    "History": "engine.history",
     "InProcessPlatform": "target.in_process",
+    "Kill": "engine.node_faults",
+    "Latency": "engine.faults",
+    "LimitData": "engine.faults",
     "Look": "trials.simulation",
     "LoopClock": "loop.clock",
     "Observer": "target.observer",
     "Operation": "target.client",
     "Own": "trials.simulation",
+    "Partition": "engine.faults",
+    "Pause": "engine.node_faults",
     "Platform": "target.platform",
+    "RateLimit": "engine.http_faults",
+    "Raw": "trials.answers",
     "Request": "trials.requests",
+    "Reset": "engine.http_faults",
+    "ResetPeer": "engine.faults",
+    "Restart": "engine.node_faults",
     "Retries": "trials.retries",
     "Script": "trials.simulation",
     "Server": "postgres.server",
     "Silence": "engine.faults",
     "Simulation": "trials.simulation",
+    "Skew": "engine.node_faults",
+    "Slicer": "engine.faults",
+    "SlowClose": "engine.faults",
+    "SlowOpen": "engine.faults",
     "SmartattendError": "errors",
     "Storm": "trials.storm",
     "StormResult": "trials.storm_result",
+    "Stream": "engine.dice",
     "Tenant": "target.people",
+    "Timeout": "engine.http_faults",
+    "Truncate": "engine.http_faults",
     "chain": "engine.chain",
+    "checkers": "engine.checkers",
     "contract": "target.contract",
+    "distinct_submissions": "trials.submissions",
     "incident_in": "trials.walk",
+    "judge": "trials.submissions",
     "release_together": "trials.overlap",
+    "submission_request": "trials.submissions",
+    "validate_submissions": "trials.submissions",
 }
 
 __all__ = [
     "FORGERIES",
+    "Abort",
+    "AckLoss",
     "Act",
     "Answer",
+    "Bandwidth",
     "Client",
+    "ClockedStorm",
     "Database",
     "DatabaseClock",
+    "Delay",
     "Down",
+    "Drift",
+    "Duplicate",
     "Evidence",
     "Faults",
+    "History",
     "InProcessPlatform",
+    "Kill",
+    "Latency",
+    "LimitData",
     "Look",
     "LoopClock",
     "Observer",
     "Operation",
     "Own",
+    "Partition",
+    "Pause",
     "Platform",
+    "RateLimit",
+    "Raw",
     "Request",
+    "Reset",
+    "ResetPeer",
+    "Restart",
     "Retries",
     "Script",
     "Server",
     "Silence",
     "Simulation",
+    "Skew",
+    "Slicer",
+    "SlowClose",
+    "SlowOpen",
     "SmartattendError",
     "Storm",
     "StormResult",
+    "Stream",
     "Tenant",
+    "Timeout",
+    "Truncate",
     "chain",
+    "checkers",
     "contract",
+    "distinct_submissions",
     "incident_in",
+    "judge",
     "release_together",
+    "submission_request",
+    "validate_submissions",
 ]
 
 

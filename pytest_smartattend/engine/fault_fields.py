@@ -12,13 +12,21 @@ Lost = Literal["request", "answer"]
 CountedBy = Literal["path", "match", "key"]
 
 #: fields that are durations
-DURATIONS: Final = frozenset({"delay", "jitter", "after", "per", "retry_after"})
+DURATIONS: Final = frozenset({"delay", "jitter", "after", "per", "retry_after", "offset"})
 #: a request's method and path; a segment may be ``*`` or ``{name}``, and the last one ``**`` for any rest
 _ENDPOINT: Final = re.compile(r"(\*|[A-Z]+) (/\*\*|(/([^/*{}\s]*|\*|\{\w+\}))+(/\*\*)?)")
 
 
 def _duration(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, timedelta) and timedelta(0) <= value <= timedelta(days=1)
+
+
+def _offset(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, timedelta) and abs(value) <= timedelta(days=1)
+
+
+def _rate(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1_000_000
 
 
 def _count(least: int) -> Callable[[Any], bool]:
@@ -64,4 +72,8 @@ ACCEPTED: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "requests": ("a whole number from 1", _count(1)),
     "per": ("a timedelta above 0, up to one day", lambda value: _duration(value) and value > timedelta(0)),
     "retry_after": (_A_DURATION, _duration),
+    "offset": ("a timedelta up to one day, ahead or, below 0, behind", _offset),
+    "ppm": ("a number between -1,000,000 and 1,000,000, microseconds gained in a second", _rate),
+    "node": ("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
+    "worker": ("a whole number from 0", _count(0)),
 }

@@ -49,6 +49,11 @@ class HeldHttpFault:
         """What was decided and what fired; the same for the same seed and requests, in whatever order they came."""
         return self._rule.journal()
 
+    @property
+    def replayable(self) -> list[HttpEntry]:
+        """The journal: it holds no times."""
+        return self.journal
+
 
 class HttpFaults:
     """The faults that hold for the requests of one client or one platform process.
@@ -62,6 +67,8 @@ class HttpFaults:
     Attributes:
         rules: what holds now, in the order in which it was laid; empty when there is nothing to ask.
     """
+
+    carries = HttpFault
 
     def __init__(
         self, name: str = "http", seed: int = 0, prefix: str = "/api", now: Callable[[], float] = time.monotonic

@@ -20,8 +20,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
-from pytest_smartattend.engine.fault_journal import Entry
-from pytest_smartattend.engine.faults import AckLoss, Down, Fault
+from pytest_smartattend.engine.fault_journal import Entry, replayable
+from pytest_smartattend.engine.faults import KINDS, AckLoss, Down, Fault
 from pytest_smartattend.engine.units import SECOND, in_words
 from pytest_smartattend.errors import FaultNeverFired, FaultNotHealed, InjectionError
 from pytest_smartattend.injectors.proxy_owner import ProxyOwner
@@ -55,6 +55,11 @@ class HeldFault:
         """On how many connections it has acted so far; for `AckLoss`, how many acknowledgements it lost."""
         return self._ask(self.fault_id) if self._fired is None else self._fired
 
+    @property
+    def replayable(self) -> list[tuple[str, int, int, str, float]]:
+        """See `fault_journal.replayable`; empty until the fault has healed."""
+        return replayable(self.journal)
+
     def close(self, fired: int, journal: list[Entry]) -> None:
         """The fault is gone: keep what it did."""
         self._fired = fired
@@ -75,6 +80,8 @@ class TcpProxy:
     Raises:
         InjectionError: the upstream's name cannot be resolved, or the process does not start.
     """
+
+    carries: Final = tuple(KINDS.values())
 
     def __init__(
         self,

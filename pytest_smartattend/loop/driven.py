@@ -117,6 +117,11 @@ class ClockLoop(asyncio.SelectorEventLoop):
         """For deadlines set past `call_later`: their `set_ns`."""
         return self._idle.stamp()
 
+    def run_forever(self) -> None:
+        """As `asyncio.BaseEventLoop.run_forever`."""
+        self._idle.resumed()
+        super().run_forever()
+
     def close(self) -> None:
         """As `asyncio.BaseEventLoop.close`; the clock can be moved by hand again."""
         if not self.is_closed():

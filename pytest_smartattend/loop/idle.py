@@ -97,6 +97,10 @@ class IdleSelector(selectors.BaseSelector):
         """The real clock while something is in flight, else 0: a timer set before a flight is counted from its start."""
         return 0 if self._flight_ns is None else self._real()
 
+    def resumed(self) -> None:
+        """The loop stood still and runs again: the real time in between belongs to no flight, and brings no timer near."""
+        self._flight_ns = None
+
     def look_out(self, nanoseconds: int, callback: Callable[[], object]) -> None:
         """Call `callback` when so much real time has passed, whatever the clock does; it is no deadline of the clock."""
         heapq.heappush(self._look_outs, (self._real() + nanoseconds, next(self._tickets), callback))

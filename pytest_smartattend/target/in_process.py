@@ -10,18 +10,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+from starlette.middleware import Middleware
 
+from pytest_smartattend.injectors.asgi_faults import FaultMiddleware
+from pytest_smartattend.injectors.http_faults import AsyncFaultTransport
+from pytest_smartattend.injectors.http_switch import HttpFaults
+from pytest_smartattend.injectors.node_clocks import NodeClocks
 from pytest_smartattend.reference.api.app import create_app
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.sabotage import catalogue
-from pytest_smartattend.target.client import Operation
+from pytest_smartattend.target.client import TIMEOUT, Operation
 from pytest_smartattend.target.observer import Observer
+from pytest_smartattend.target.paths import Path
 from pytest_smartattend.target.people import Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.tokens import SecretSigner
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     from pytest_smartattend.loop.clock import LoopClock
     from pytest_smartattend.postgres.server import Database
 
+T = TypeVar("T")
+
 #: the longest sleep of a monitor. What a worker stores it watches itself, so that a long one does no harm where no worker
 #: dies alone, and a simulated week asks the database a few hundred times in place of thousands.
 SCAN = timedelta(hours=1)
@@ -39,18 +47,28 @@ SCAN = timedelta(hours=1)
 DEADLINE = timedelta(seconds=5)
 
 
-class _Workers(httpx.BaseTransport):
-    """Hands each request to the next worker and runs the loop until it is answered."""
+class _Workers(httpx.AsyncBaseTransport):
+    """Hands each request to the next worker."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, apps: list[FastAPI]) -> None:
-        self._loop = loop
+    def __init__(self, apps: list[FastAPI]) -> None:
         self._turn = itertools.cycle([httpx.ASGITransport(app, raise_app_exceptions=False) for app in apps])
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await next(self._turn).handle_async_request(request)
+
+
+class _Standstill(httpx.BaseTransport):
+    """Runs the loop until a request is answered, and no longer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: httpx.AsyncBaseTransport) -> None:
+        self._loop = loop
+        self._transport = transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return self._loop.run_until_complete(self._answer(request))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
-        response = await next(self._turn).handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
         return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
 
 
@@ -62,15 +80,30 @@ class InProcessPlatform:
         clock: its only source of time; no event loop may be moving it yet.
         workers: how many workers.
         sabotage: the name of a planted defect, or empty.
+        seed: the root of the faults' random decisions.
 
     Attributes:
         name: how the report calls it.
         observer: reads its database past it.
+        clock: as given.
+        node_clocks: the clocks of the devices from which clients submit.
+        paths: where faults can be laid. ``platform``: on requests that reach it, behind its own metrics; ``clients``: on
+            their way to it and back; ``clocks``: on the devices' clocks. Delays pass on the clock.
     """
 
-    def __init__(self, database: Database, clock: LoopClock, *, workers: int = 2, sabotage: str = "") -> None:
+    def __init__(
+        self, database: Database, clock: LoopClock, *, workers: int = 2, sabotage: str = "", seed: int = 0
+    ) -> None:
         self.name = "reference, in process" + (f" (sabotaged: {sabotage})" if sabotage else "")
-        self._clock = clock
+        self.clock = clock
+        self._at_the_door = HttpFaults("platform", seed, now=self._seconds)
+        self._on_the_way = HttpFaults("clients", seed, now=self._seconds)
+        self.node_clocks = NodeClocks(clock.now, seed=seed)
+        self.paths: dict[str, Path] = {
+            "platform": self._at_the_door,
+            "clients": self._on_the_way,
+            "clocks": self.node_clocks,
+        }
         self._workers = workers
         self._sabotage = sabotage
         self._secret = secrets.token_hex(32)
@@ -88,18 +121,21 @@ class InProcessPlatform:
         self._closing.callback(self.observer.close)
         self._seeder = Seeder(database.dsn)
         self._closing.callback(self._seeder.close)
-        runner = self._closing.enter_context(asyncio.Runner(loop_factory=self._clock.new_loop))
+        runner = self._closing.enter_context(asyncio.Runner(loop_factory=self.clock.new_loop))
         self._loop = runner.get_loop()
         self._running = AsyncExitStack()
         self._closing.callback(self.stop)
         apps = [self._worker(database) for _ in range(self._workers)]
         self._loop.run_until_complete(self._run(apps))
-        transport = _Workers(self._loop, apps)
-        self._http = self._closing.enter_context(httpx.Client(transport=transport, base_url="http://in-process"))
+        self._transport = AsyncFaultTransport(_Workers(apps), self._on_the_way)
+        transport = _Standstill(self._loop, self._transport)
+        self._http = self._closing.enter_context(
+            httpx.Client(transport=transport, base_url="http://in-process", timeout=TIMEOUT)
+        )
 
     def _worker(self, database: Database) -> FastAPI:
         dsn = database.dsn_as("smartattend_app")
-        patience = DEADLINE * self._clock.factor
+        patience = DEADLINE * self.clock.factor
         settings = Settings(
             dsn,
             dsn,
@@ -109,10 +145,15 @@ class InProcessPlatform:
             store_deadline=patience,
             sla_scan=SCAN,
         )
-        app = create_app(settings, clock=self._clock, alarm=self._clock)
+        app = create_app(settings, clock=self.clock, alarm=self.clock)
         if self._sabotage and (plant := catalogue.by_name()[self._sabotage].apply_app) is not None:
             plant(app)
+        # inside the platform's metrics, which are its outermost layer: it sees what its clients suffer
+        app.user_middleware.insert(1, Middleware(FaultMiddleware, faults=self._at_the_door))
         return app
+
+    def _seconds(self) -> float:
+        return self.clock.elapsed_ns() / 1e9
 
     async def _run(self, apps: list[FastAPI]) -> None:
         for app in apps:
@@ -125,7 +166,7 @@ class InProcessPlatform:
     def seed(self, kind: str, record: Callable[[Operation], None]) -> Tenant:
         """A new tenant of `kind` with one person of each role, whose operations are told to `record`."""
         tenant_id, accounts, roster = self._seeder.tenant(kind)
-        signer = SecretSigner(self._secret, self._clock.now)
+        signer = SecretSigner(self._secret, self.clock.now)
         return Tenant(tenant_id, kind, accounts, roster, signer, self._http, record)
 
     def sleep_until(self, moment: datetime) -> None:
@@ -134,7 +175,19 @@ class InProcessPlatform:
         Raises:
             ClockDeadlock, ClockStall: time could not move on.
         """
-        self._loop.run_until_complete(self._clock.sleep_until(moment))
+        self._loop.run_until_complete(self.clock.sleep_until(moment))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the platform's loop to its end.
+
+        Raises:
+            ClockDeadlock, ClockStall: time could not move on.
+        """
+        return self._loop.run_until_complete(work)
+
+    def async_client(self) -> httpx.AsyncClient:
+        """A client for coroutines that `run` runs; it waits ten seconds of the clock for an answer."""
+        return httpx.AsyncClient(transport=self._transport, base_url="http://in-process", timeout=TIMEOUT)
 
     def stop(self) -> None:
         """End the workers; the database stays readable by `observer`. Harmless when done twice."""

@@ -15,6 +15,10 @@ _LOOK_AGAIN = 0.05
 #: seconds after which a transaction that idles is taken for left behind: the platform ends its own after five
 PATIENCE = 3.0
 
+#: what connections call themselves that watch or prepare, and are none of the platform's
+OURS = "pytest-smartattend"
+_CONNECTIONS = "select count(*) from pg_stat_activity where datname = current_database() and application_name <> %s"
+
 
 class Observer:
     """A connection of its own, as a user whom row-level security does not bind. Reads only.
@@ -24,7 +28,7 @@ class Observer:
     """
 
     def __init__(self, dsn: str) -> None:
-        self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
+        self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row, application_name=OURS)
         self._connection.execute("set default_transaction_read_only = on")
 
     def rows(self, query: LiteralString, *parameters: object) -> list[dict[str, Any]]:
@@ -77,6 +81,10 @@ class Observer:
                 break
             self.rows("select pg_sleep(%s)", _LOOK_AGAIN)
         return found
+
+    def connections(self) -> int:
+        """How many connections there are to this database, but for ours."""
+        return int(self.value(_CONNECTIONS, OURS))
 
     def leftovers(self) -> list[dict[str, Any]]:
         """Transactions that stay open and locks that stay waited for, in this database, other than our own.

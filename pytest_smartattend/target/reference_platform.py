@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING
 import httpx
 
 from pytest_smartattend.errors import TargetFailed
-from pytest_smartattend.injectors.probes import postgres_answers
+from pytest_smartattend.injectors.probes import http_answers, postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
+from pytest_smartattend.injectors.worker_processes import WorkerProcesses
 from pytest_smartattend.target.client import TIMEOUT, Operation
 from pytest_smartattend.target.observer import Observer
+from pytest_smartattend.target.paths import Path as FaultPath
 from pytest_smartattend.target.people import Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.sql import RoleSession
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 START_DEADLINE = 60.0
 #: between platform and database, and between platform and incident store: two paths, so that one can break alone
 STORES = ("database", "incidents_database")
+#: connections that a worker keeps to each of its databases
+POOL = 8
 ROLES = {"app": "smartattend_app", "owner": "smartattend_owner"}
 
 
@@ -47,6 +52,12 @@ class ReferencePlatform:
         workers: how many worker processes serve.
         seed: the root of the proxies' random decisions.
         sabotage: the name of a planted defect, or empty.
+
+    Attributes:
+        base_url: where it answers, without ``/api``.
+        clients_url: the same through the path ``clients``, on which faults can be laid.
+        connections_at_rest: how many connections to the databases its pools may keep while nothing goes on.
+        paths: where faults can be laid: ``database``, ``incidents_database``, ``clients``, ``workers``.
     """
 
     def __init__(
@@ -59,6 +70,7 @@ class ReferencePlatform:
         self._workers = workers
         self._seed = seed
         self._sabotage = sabotage
+        self.connections_at_rest = workers * len(STORES) * POOL
         self._secret = secrets.token_hex(32)
         self._closing = ExitStack()
         try:
@@ -72,7 +84,7 @@ class ReferencePlatform:
             from pytest_smartattend.sabotage.catalogue import plant_in_database  # it imports the whole platform
 
             plant_in_database(self._sabotage, self._database.dsn)
-        self.paths = {
+        self._stores = {
             store: self._closing.enter_context(
                 TcpProxy(server.address, name=store, seed=self._seed, exchange=postgres_answers)
             )
@@ -86,7 +98,14 @@ class ReferencePlatform:
         self._closing.callback(self.seeder.close)
         self._process = self._spawn()
         self._closing.callback(self._end_process)
-        self.base_url = f"http://127.0.0.1:{self._await_port()}"
+        port = self._await_port()
+        self.base_url = f"http://127.0.0.1:{port}"
+        clients = self._closing.enter_context(
+            TcpProxy(("127.0.0.1", port), name="clients", seed=self._seed, exchange=http_answers)
+        )
+        self.clients_url = "http://{}:{}".format(*clients.address)
+        workers = WorkerProcesses(lambda: self._process.pid, lambda: self._answers(port), seed=self._seed)
+        self.paths: dict[str, FaultPath] = {**self._stores, "clients": clients, "workers": workers}
         self._http = self._closing.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -95,7 +114,7 @@ class ReferencePlatform:
             if self._sabotage
             else ["pytest_smartattend.reference.serve"]
         )
-        urls = {store: self._url_through(proxy) for store, proxy in self.paths.items()}
+        urls = {store: self._url_through(proxy) for store, proxy in self._stores.items()}
         environment = {
             **{
                 name: os.environ[name]
@@ -110,6 +129,7 @@ class ReferencePlatform:
             "SMARTATTEND_READY_FILE": str(self._folder / "ready"),
             "STOP_WITH_STDIN": "1",
             "SPOOL_FOLDER": str(self._folder / "spool"),
+            "DB_POOL_SIZE": str(POOL),
         }
         with self._log.open("wb") as log:
             return subprocess.Popen(
@@ -139,6 +159,10 @@ class ReferencePlatform:
                 f"The reference platform ended with status {status} before it answered.\n{self.log_tail()}"
             )
         raise TargetFailed(f"The reference platform did not answer within {START_DEADLINE:g} s.\n{self.log_tail()}")
+
+    def _answers(self, port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as probe:
+            http_answers(probe)
 
     def _end_process(self) -> None:
         assert self._process.stdin is not None

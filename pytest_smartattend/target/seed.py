@@ -9,6 +9,7 @@ from functools import cache
 import psycopg
 
 from pytest_smartattend.reference.api.passwords import hash_password
+from pytest_smartattend.target.observer import OURS
 from pytest_smartattend.target.people import Account, Roster
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as a check
@@ -35,7 +36,7 @@ class Seeder:
     """
 
     def __init__(self, dsn: str) -> None:
-        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._connection = psycopg.connect(dsn, autocommit=True, application_name=OURS)
         self._superadmins = {role: _account("superadmin", None) for role in ("superadmin", "next superadmin")}
         self._insert([*self._superadmins.values()])
 

@@ -15,28 +15,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
-from pytest_smartattend.engine.history import Outcome
 from pytest_smartattend.errors import TargetFailed, UsageError
 from pytest_smartattend.target.client import TIMEOUT
 from pytest_smartattend.trials.answers import Raw
+from pytest_smartattend.trials.operations import Operations, id_in
 from pytest_smartattend.trials.overlap import check_room_for, in_a_loop, release
 from pytest_smartattend.trials.requests import Request, address_of
 from pytest_smartattend.trials.retries import NEVER, Retries
 from pytest_smartattend.trials.storm_result import StormResult
-from pytest_smartattend.trials.wire import Wire, all_closed, outcome_of_reply
+from pytest_smartattend.trials.wire import Reply, Wire, all_closed
 
 #: operations that may end without any answer before a storm is given up
 GIVE_UP_AFTER: Final = 50
-
-
-def id_in(raw: Raw) -> Any:  # noqa: ANN401
-    """What a history keeps of an answer, unless told otherwise: the ``id`` of the JSON object, None without one."""
-    body = raw.json
-    return body.get("id") if isinstance(body, dict) else None
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,7 @@ class _Run:
         self._patience = patience
         self._last: tuple[Request | None, bytes] = (None, b"")
         self._result = StormResult(mode)
-        self._ended = 0
+        self._operations = Operations(self._result, storm.retries, storm.seed, storm.read, time.perf_counter_ns)
 
     def bytes_of(self, request: Request) -> bytes:
         """The request's bytes; made anew only where it is not the one before, as it mostly is in a storm."""
@@ -163,7 +157,7 @@ class _Run:
 
     async def _work(self, process: int, wire: Wire, queue: Iterator[tuple[Request, int | None]]) -> None:
         for request, due in queue:
-            if self._ended >= GIVE_UP_AFTER and not self._result.answered:
+            if self._operations.ended >= GIVE_UP_AFTER and not self._result.answered:
                 return
             now = time.perf_counter_ns()
             if due is not None:
@@ -179,30 +173,13 @@ class _Run:
     async def _operate(
         self, process: int, wire: Wire, request: Request, *, begin: int, due: int, held: bool = False
     ) -> None:
-        """Carry one operation through, from its first attempt (on its way already if `held`) into the history."""
-        history, retries, key = self._result.history, self._storm.retries, request.key or request.path
-        place = history.invoke(process, f"{request.method} {request.path}", key, request.idempotency_key, begin)
+        """Carry one operation through; its first attempt is on its way already if `held`."""
         data = self.bytes_of(request)
-        outcome: Outcome = "failed"
-        result: object = None
-        attempt = 1
-        while True:
-            reply = await (wire.released() if held else wire.exchange(data))
-            self._result.count(reply)
-            seen = outcome_of_reply(request.method, reply)
-            if seen == "ok" and reply.raw is not None:
-                outcome, result = "ok", self._storm.read(reply.raw)
-                break
-            # once an attempt is in doubt, no later refusal can say that nothing was done
-            outcome = "unknown" if "unknown" in (outcome, seen) else "failed"
-            if not retries.again(attempt, reply):
-                break
-            await asyncio.sleep(retries.pause(self._storm.seed, f"{key} {place}", attempt, reply))
-            attempt, held = attempt + 1, False
-        end = time.perf_counter_ns()
-        history.end(place, outcome, result, end)
-        self._result.latency.record(end - due)
-        self._ended += 1
+
+        def exchange(attempt: int) -> Awaitable[Reply]:
+            return wire.released() if held and attempt == 1 else wire.exchange(data)
+
+        await self._operations.carry_through(process, request, exchange, begin=begin, due=due)
 
     def _over(self, begun: int) -> StormResult:
         self._result.seconds = (time.perf_counter_ns() - begun) / 1e9

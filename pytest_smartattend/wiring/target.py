@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PLATFORM = pytest.StashKey["ReferencePlatform"]()
 #: the fixtures that need ``--smartattend-target``
-PLATFORMS = frozenset({"_smartattend_platform", "_smartattend_in_process"})
+PLATFORMS = frozenset({"_smartattend_platform", "_smartattend_in_process", "_smartattend_discrete"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,17 +75,53 @@ def _smartattend_platform(request: pytest.FixtureRequest, _smartattend_postgres:
 def _smartattend_in_process(
     request: pytest.FixtureRequest, _smartattend_postgres: Server, _smartattend_clock: LoopClock
 ) -> Iterator[InProcessPlatform]:
+    yield from _in_process(request.config, _smartattend_postgres, _smartattend_clock)
+
+
+@pytest.fixture
+def _smartattend_discrete(request: pytest.FixtureRequest, _smartattend_postgres: Server) -> Iterator[InProcessPlatform]:
+    """On a clock that stands still during a request whatever ``--smartattend-clock`` says: a millisecond is exact."""
+    from pytest_smartattend.loop.clock import LoopClock
+
+    clock = LoopClock(seed=run_wiring.of(request.config).settings.seed)
+    yield from _in_process(request.config, _smartattend_postgres, clock)
+
+
+def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> Iterator[InProcessPlatform]:
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
-    settings = run_wiring.of(request.config).settings
-    database = _smartattend_postgres.pool(ReferenceSchema()).take()
+    settings = run_wiring.of(config).settings
+    database = postgres.pool(ReferenceSchema()).take()
     platform = InProcessPlatform(
-        database, _smartattend_clock, workers=settings.platform_workers, sabotage=settings.sabotage
+        database, clock, workers=settings.platform_workers, sabotage=settings.sabotage, seed=settings.seed
     )
-    about(request.config, "target", platform.describe())
+    about(config, "target", platform.describe())
     yield platform
     platform.close()
+
+
+@pytest.fixture
+def _smartattend_discrete_tenants(
+    _smartattend_discrete: InProcessPlatform, _smartattend_record: Callable[[Operation], None]
+) -> Callable[..., Tenant]:
+    def make(kind: str = "school") -> Tenant:
+        return _smartattend_discrete.seed(kind, _smartattend_record)
+
+    return make
+
+
+@pytest.fixture
+def _smartattend_discrete_faults(_smartattend_discrete: InProcessPlatform, _smartattend_evidence: Evidence) -> Faults:
+    from pytest_smartattend.target.paths import Faults
+
+    return Faults(_smartattend_discrete.paths, _smartattend_evidence.fault)
+
+
+@pytest.fixture(scope="session")
+def _smartattend_seed(request: pytest.FixtureRequest) -> int:
+    """The root of every random decision, as ``--smartattend-seed`` says."""
+    return run_wiring.of(request.config).settings.seed
 
 
 @pytest.fixture

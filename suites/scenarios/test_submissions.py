@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from pytest_smartattend import Answer, Evidence, Observer, Tenant, contract
+from pytest_smartattend import Evidence, InProcessPlatform, Observer, Tenant, contract
 
 REPLAYED = "idempotency-replayed"
 
@@ -100,46 +100,26 @@ def test_a_submission_is_judged_by_how_far_the_clients_clock_is_off(
     evidence.expect("an incident is named", answer.body.get("incident_id") is not None, band == "critical")
 
 
-#: looks for an answer within the millisecond on either side of a limit; one in some ten hits
-LOOKS = 3000
-MILLISECOND = timedelta(milliseconds=1)
 EDGES = [(band, sign) for band in contract.DRIFT_LIMITS for sign in ("ahead", "behind")]
 
 
 @pytest.mark.scenario("scenarios/drift-limits")
 @pytest.mark.detects("drift-limit-off-by-1ms", "drift-sign-ignored")
 @pytest.mark.parametrize(("band", "sign"), EDGES, ids=["-".join(edge) for edge in EDGES])
-def test_a_limit_holds_to_the_millisecond(
-    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence, band: str, sign: str
+def test_a_limit_holds_to_the_microsecond(
+    _smartattend_discrete: InProcessPlatform,
+    _smartattend_discrete_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+    band: str,
+    sign: str,
 ) -> None:
-    evidence, nobody = _smartattend_evidence, _smartattend_tenant.nobody
-    limit = contract.DRIFT_LIMITS[band]
-    towards = 1 if sign == "ahead" else -1
-    within, beyond, way = 0, 0, timedelta()
-    for look in range(LOOKS):
-        aimed = towards * (limit + (1 if look % 2 else -1) * MILLISECOND / 2)
-        told = _validated(
-            nobody.call("POST", "/time/validate", {"client_time": (nobody.now() + aimed + way).isoformat()})
-        )
-        drift, judged = told
-        way += (aimed - drift) / 4  # what the request's way costs, as far as it is known by now
-        over = abs(drift) - limit
-        if judged != contract.drift_band(drift):
-            evidence.expect(f"band of a drift of {drift.total_seconds():+.6f} s", judged, contract.drift_band(drift))
-        within += -MILLISECOND <= over <= timedelta()
-        beyond += timedelta() < over <= MILLISECOND
-        if within and beyond:
-            break
-    evidence.invariant(
-        "both sides of the limit were met within a millisecond",
-        bool(within and beyond),
-        f"{within} within and {beyond} beyond, in {look + 1} looks; if none, the machine is too busy: run it alone",
-    )
-
-
-def _validated(answer: Answer) -> tuple[timedelta, str]:
-    told = answer.must()
-    return timedelta(milliseconds=told["drift_ms"]), str(told["band"])
+    evidence, nobody = _smartattend_evidence, _smartattend_discrete_tenants().nobody
+    now = _smartattend_discrete.clock.now()  # it stands still
+    for step in (-1000, -1, 0, 1, 1000):
+        drift = (contract.DRIFT_LIMITS[band] + timedelta(microseconds=step)) * (1 if sign == "ahead" else -1)
+        told = nobody.call("POST", "/time/validate", {"client_time": (now + drift).isoformat()}).must()
+        evidence.expect("drift that is told", timedelta(milliseconds=told["drift_ms"]), drift)
+        evidence.expect(f"band of a drift of {drift.total_seconds():+.6f} s", told["band"], contract.drift_band(drift))
 
 
 #: seconds in which what was recorded must be seen by everybody
