@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +23,7 @@ from pytest_smartattend.readiness.reasons import STATUSES, UNTRUSTWORTHY
 
 #: workers without being told: more do not make a run shorter by much, and every one starts a platform
 MOST_WORKERS = 4
+_PR_SET_PDEATHSIG = 1
 #: pytest's exit status where more parts than checks were asked for
 _NOTHING_TO_RUN = 5
 #: what the document of one part lacks because the other parts hold it
@@ -122,9 +125,22 @@ def _run_pytest(arguments: argparse.Namespace, reports: Path) -> tuple[int, int]
     """Process id and exit status of the run. Ctrl-C and TERM are handed on, once each, to pytest alone."""
     environment = {key: value for key, value in os.environ.items() if key not in {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}}
     environment.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
-    child = subprocess.Popen(command_line(arguments, reports), env=environment, process_group=0)
+    child = subprocess.Popen(
+        command_line(arguments, reports),
+        env=environment,
+        process_group=0,
+        preexec_fn=partial(_interrupted_without, os.getpid()),  # noqa: PLW1509 - there are no threads here yet
+    )
     with _signals_handed_to(child):
         return child.pid, child.wait()
+
+
+def _interrupted_without(parent: int) -> None:
+    """In the child: when the command is killed, the kernel sends the Ctrl-C that nobody else can. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
 OWN = """
@@ -112,7 +112,8 @@ def test_a_page_of_four_hundred_checks_is_small_complete_and_needs_no_network(pr
     assert "Content-Security-Policy" in page
 
 
-def test_ctrl_c_on_the_command_reaches_pytest_and_leaves_an_incomplete_document(project: Project) -> None:
+def _waiting_command(project: Project) -> subprocess.Popen[str]:
+    """`smartattend readiness` on a check that has begun and never ends."""
     project.file("shipped/__init__.py", "")
     project.file(
         "shipped/test_slow.py",
@@ -137,8 +138,23 @@ def test_ctrl_c_on_the_command_reaches_pytest_and_leaves_an_incomplete_document(
         text=True,
     )
     assert begun.read_bytes() == b"x"
+    return child
+
+
+def test_ctrl_c_on_the_command_reaches_pytest_and_leaves_an_incomplete_document(project: Project) -> None:
+    child = _waiting_command(project)
     child.send_signal(signal.SIGINT)
     output, _ = child.communicate(timeout=60)
     assert child.returncode == 30, output
     assert "INCOMPLETE for scenarios" in output
     assert "run_interrupted" in output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+def test_a_killed_command_interrupts_its_pytest_which_cleans_up_and_says_so(project: Project) -> None:
+    child = _waiting_command(project)
+    child.kill()
+    output, _ = child.communicate(timeout=60)  # ends when the last process that writes there has ended
+    assert child.returncode == -signal.SIGKILL
+    assert "KeyboardInterrupt" in output
+    assert json.loads((project.reports / "readiness.json").read_text())["run"]["interrupted"] == "KeyboardInterrupt"
