@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -32,6 +33,8 @@ class Settings:
         sla_scan: how long a worker's SLA monitor goes at most without asking the database what falls due next, for
             what other workers were told. Under the twelve minutes after which the first window can be at risk.
         handoff_ttl: how long a handoff waits for its person to accept.
+        export_key: signs exported incidents; at least `LEAST_SECRET_BYTES` bytes, or empty for no signature.
+        pseudonyms: what makes the pseudonyms in exports; the token secret where it is empty.
     """
 
     database_url: str = field(repr=False)
@@ -47,6 +50,13 @@ class Settings:
     alert_webhook: str = ""
     drain_idle: timedelta = timedelta(seconds=5)
     handoff_ttl: timedelta = timedelta(minutes=30)
+    export_key: bytes = field(default=b"", repr=False)
+    pseudonyms: bytes = field(default=b"", repr=False)
+
+    @property
+    def pseudonym_key(self) -> bytes:
+        """What pseudonyms are made with: a key of its own, good for nothing else."""
+        return hmac.digest(self.pseudonyms or self.token_secret, b"smartattend pseudonyms", "sha256")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -62,6 +72,8 @@ class Settings:
         if len(secret) < LEAST_SECRET_BYTES:
             raise SettingsError(f"TOKEN_SECRET has {len(secret)} bytes; give at least {LEAST_SECRET_BYTES} random ones")
         return cls(
+            export_key=_key(environment, "EXPORT_SIGNING_KEY"),
+            pseudonyms=_key(environment, "PSEUDONYM_KEY"),
             database_url=database_url,
             incidents_database_url=environment.get("INCIDENTS_DATABASE_URL") or database_url,
             token_secret=secret,
@@ -76,6 +88,14 @@ class Settings:
             drain_idle=timedelta(milliseconds=number(environment, "DRAIN_IDLE_MS", 5000, least=0)),
             handoff_ttl=timedelta(seconds=number(environment, "HANDOFF_TTL_SECONDS", 1800)),
         )
+
+
+def _key(environment: Mapping[str, str], name: str) -> bytes:
+    """The key in the variable `name`; empty where it is not set."""
+    key = environment.get(name, "").encode()
+    if key and len(key) < LEAST_SECRET_BYTES:
+        raise SettingsError(f"{name} has {len(key)} bytes; give at least {LEAST_SECRET_BYTES} random ones, or none")
+    return key
 
 
 def number(environment: Mapping[str, str], name: str, default: int, *, least: int = 1, most: int = 999_999_999) -> int:

@@ -155,6 +155,14 @@ class Client:
         method = "PATCH" if action == "severity" else "POST"
         return self.call(method, f"/incidents/{incident_id}/{action}", dict(body or {}))
 
+    def export(self, incident_id: str, *, verbatim: bool = False) -> Answer:
+        """``POST /validation/incidents/{id}/export``."""
+        return self.call("POST", f"/validation/incidents/{incident_id}/export", {"verbatim": verbatim})
+
+    def exports(self, **query: str | int | bool | None) -> Answer:
+        """``POST /validation/incidents/export``."""
+        return self.call("POST", "/validation/incidents/export", query)
+
     def now(self) -> datetime:
         """The platform's clock, by ``GET /time/sync``."""
         return datetime.fromisoformat(self.call("GET", "/time/sync").must()["now"])

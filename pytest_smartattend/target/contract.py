@@ -70,7 +70,7 @@ ROLES = ("nobody", "member", "staff", "admin", "superadmin")
 #: what "short-lived" means for a token that the platform gives; the specification gives no figure
 SHORT_LIVED = timedelta(hours=1)
 
-APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals")
+APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals", "exports")
 
 HANDOFF_APPEND_ONLY = ("handoffs", "handoff_endings", "handoff_refusals")
 
@@ -163,6 +163,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/incidents/{id}/resolve", "admin", "mitigating"),
     Endpoint("POST", "/incidents/{id}/close", "admin", "resolved"),
     Endpoint("POST", "/incidents/{id}/reopen", "admin", "resolved"),
+    Endpoint("POST", "/validation/incidents/{id}/export", "admin"),
+    Endpoint("POST", "/validation/incidents/export", "admin"),
 )
 
 #: those of attendance that name one row: a record's, or for a revert a correction's

@@ -57,6 +57,7 @@ class Observer:
             "head": self.rows("select * from audit_heads where incident_id = %s", incident_id),
             "escalations": self.rows("select * from escalations where incident_id = %s order by 1", incident_id),
             "root_causes": self.rows("select * from root_causes where incident_id = %s order by 1", incident_id),
+            "exports": self.rows("select * from exports where incident_id = %s order by position", incident_id),
         }
 
     def attendance_of(self, tenant_id: str) -> dict[str, Sequence[dict[str, Any]]]:

@@ -15,6 +15,7 @@ from pytest_smartattend.reference.api import (
     problems,
     routes_account,
     routes_attendance,
+    routes_exports,
     routes_handoff,
     routes_incidents,
     routes_metrics,
@@ -61,7 +62,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.platform = platform
-    for routes in (routes_account, routes_incidents, routes_attendance, routes_metrics, routes_handoff):
+    for routes in (routes_account, routes_incidents, routes_exports, routes_attendance, routes_metrics, routes_handoff):
         # as they are: what `include_router` makes of them would be worked out anew by each application's first requests
         app.router.routes.extend(routes.router.routes)
     app.add_exception_handler(problems.Problem, problems.answer_problem)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.api.access import Caller
@@ -139,7 +140,7 @@ class IncidentDesk:
         )
 
     async def act(
-        self, caller: Caller, incident_id: str, action: Action, decide: Decide
+        self, caller: Caller, incident_id: str, action: Action, decide: Decide, asked: BaseModel | None = None
     ) -> tuple[Incident, dict[str, Any] | None]:
         """Change an incident as `decide` says, with its timeline and records, or not at all.
 
@@ -148,6 +149,7 @@ class IncidentDesk:
             incident_id: as it stood in the URL.
             action: how a refusal of it is recorded.
             decide: from the incident, the actor and the time to what changes; raises `Refusal`.
+            asked: the request's body, for the record of a refusal.
 
         Returns:
             the incident as it is now, and what was appended beside the timeline, if anything.
@@ -160,10 +162,16 @@ class IncidentDesk:
             async with self.store.transaction(caller.scope) as transaction:
                 incident = await self._found(self.rows.lock, transaction, caller.scope, incident_id)
                 at = self.clock.now()  # after the lock: events of one incident have their times in their order
-                change = decide(incident, actor, at)
+                try:
+                    change = decide(incident, actor, at)
+                except Refusal:
+                    position = await self.timeline.position(transaction, incident)
+                    raise
                 record = await self.apply(transaction, change, actor)
         except Refusal as refusal:
-            await self.refuse(caller.scope, incident, refusal, {"actor": actor, "at": at, "action": action.value})
+            what = {"action": action.value, "asked": asked.model_dump(mode="json", exclude_none=True) if asked else {}}
+            who = {"actor": actor, "at": at, "after_seq": position.seq}
+            await self.refuse(caller.scope, incident, refusal, {**who, **what})
             raise
         self.on_change(change.incident)
         return change.incident, record
@@ -199,6 +207,10 @@ class IncidentDesk:
         record = {"id": self.new_id(), "actor": actor, "at": incident.updated_at, **said}
         await records.append(transaction, incident, record)
         return record
+
+    async def found(self, transaction: AsyncConnection, scope: Scope, incident_id: str) -> Incident:
+        """The incident, read in a transaction of the caller's."""
+        return await self._found(self.rows.find, transaction, scope, incident_id)
 
     async def _found(self, read: Read, transaction: AsyncConnection, scope: Scope, incident_id: str) -> Incident:
         try:

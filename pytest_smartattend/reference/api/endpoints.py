@@ -28,6 +28,8 @@ LEAST_ROLE: dict[str, Role | None] = {
     "POST /incidents/{id}/resolve": Role.ADMIN,
     "POST /incidents/{id}/close": Role.ADMIN,
     "POST /incidents/{id}/reopen": Role.ADMIN,
+    "POST /validation/incidents/export": Role.ADMIN,
+    "POST /validation/incidents/{id}/export": Role.ADMIN,
     "POST /school/attendance": Role.MEMBER,
     "POST /corporate/checkins": Role.MEMBER,
     "GET /attendance/{id}": Role.STAFF,

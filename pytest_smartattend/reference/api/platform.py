@@ -10,6 +10,7 @@ from pytest_smartattend.reference.api.alerts import Alerts
 from pytest_smartattend.reference.api.attendance_desk import AttendanceDesk
 from pytest_smartattend.reference.api.corrections_desk import CorrectionsDesk
 from pytest_smartattend.reference.api.desk import IncidentDesk
+from pytest_smartattend.reference.api.export_desk import ExportDesk
 from pytest_smartattend.reference.api.handoff_desk import HandoffDesk
 from pytest_smartattend.reference.api.health import Health
 from pytest_smartattend.reference.api.metric_log import MetricLog
@@ -17,8 +18,10 @@ from pytest_smartattend.reference.api.metrics_desk import MetricsDesk
 from pytest_smartattend.reference.api.passwords import Passwords
 from pytest_smartattend.reference.api.sla_monitor import SlaMonitor
 from pytest_smartattend.reference.api.tokens import Cursors, Tokens
+from pytest_smartattend.reference.domain.export import Exporter
 from pytest_smartattend.reference.domain.lifecycle import Lifecycle
 from pytest_smartattend.reference.domain.ports import Alarm, Clock, NewId
+from pytest_smartattend.reference.domain.pseudonyms import Pseudonyms
 from pytest_smartattend.reference.domain.sla import SlaRules
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.reference.store.accounts import Accounts
@@ -48,6 +51,8 @@ class Platform:
         self.sla = SlaRules()
         self.lifecycle = Lifecycle(self.sla)
         self.desk = IncidentDesk(self.incidents_database, self.lifecycle, clock, new_id, settings.spool)
+        exporter = Exporter(self.sla, Pseudonyms(settings.pseudonym_key), settings.export_key)
+        self.exports = ExportDesk(self.incidents_database, self.database, self.desk, exporter, clock, new_id)
         self.monitor = SlaMonitor(self.incidents_database, self.desk, clock, settings.sla_scan)
         self.attendance = AttendanceDesk(self.database, self.desk, clock, new_id)
         self.corrections = CorrectionsDesk(self.attendance)

@@ -148,6 +148,7 @@ def _mover(action: Action) -> Callable[..., Awaitable[wire.IncidentView]]:
             incident_id,
             action,
             lambda incident, by, at: desk.lifecycle.move(incident, action, actor=by, at=at, note=note),
+            body,
         )
         return _view(request, incident)
 
@@ -173,6 +174,7 @@ async def escalate(request: Request, incident_id: IncidentId, body: wire.NewEsca
         incident_id,
         Action.ESCALATE,
         lambda incident, by, at: desk.lifecycle.escalate(incident, body.level, actor=by, at=at, note=body.note),
+        body,
     )
     return _view(request, incident)
 
@@ -187,6 +189,7 @@ async def resolve(request: Request, incident_id: IncidentId, body: wire.NewResol
         incident_id,
         Action.RESOLVE,
         lambda incident, by, at: desk.lifecycle.resolve(incident, fields, actor=by, at=at),
+        body,
     )
     return _view(request, incident)
 
@@ -200,6 +203,7 @@ async def record_root_cause(request: Request, incident_id: IncidentId, body: wir
         incident_id,
         Action.ROOT_CAUSE,
         lambda incident, _, at: desk.lifecycle.record_root_cause(incident, body.root_cause, body.confidence, at=at),
+        body,
     )
     return wire.RootCauseView.model_validate(record)
 
@@ -213,5 +217,6 @@ async def change_severity(request: Request, incident_id: IncidentId, body: wire.
         incident_id,
         Action.SEVERITY,
         lambda incident, _, at: desk.lifecycle.change_severity(incident, body.severity, reason=body.reason, at=at),
+        body,
     )
     return _view(request, incident)

@@ -254,11 +254,13 @@ class RootCauseView(RecordView):
 
 
 class RefusalView(RecordView):
-    """What was refused, and why."""
+    """What was refused, and why. `asked` is the body of the request, `after_seq` the newest event at that moment."""
 
     action: str
     code: str
     detail: str
+    asked: dict[str, JsonValue] | None
+    after_seq: int | None
 
 
 class Escalations(View):

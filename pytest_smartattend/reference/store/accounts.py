@@ -25,6 +25,12 @@ class Accounts:
         row = await self._one(transaction, users.c.id == user_id)
         return _user(row) if row else None
 
+    async def by_ids(self, transaction: AsyncConnection, user_ids: Iterable[UUID]) -> list[User]:
+        """Those of `user_ids` that there are within the scope."""
+        return [
+            _user(row) for row in await transaction.execute(select(users).where(one_of(users.c.id, list(user_ids))))
+        ]
+
     async def names(self, transaction: AsyncConnection, user_ids: Iterable[UUID]) -> dict[str, str]:
         """Id → name and address of those of the users who exist within the scope."""
         rows = await transaction.execute(select(users).where(one_of(users.c.id, list(user_ids))))

@@ -119,6 +119,10 @@ class IncidentRows:
             statement = statement.where(incidents.c.severity == page.severity.value)
         if page.after:
             statement = statement.where(tuple_(incidents.c.created_at, incidents.c.id) < tuple_(*page.after))
+        return await self.all(transaction, statement)
+
+    async def all(self, transaction: AsyncConnection, statement: Select[Any]) -> Sequence[Incident]:
+        """The incidents whose rows `statement` selects."""
         return [_incident(row) for row in await transaction.execute(statement)]
 
     async def watch(

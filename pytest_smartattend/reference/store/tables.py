@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Date,
@@ -254,7 +255,7 @@ audit_heads = Table(
 )
 
 
-def _appended(name: str, *columns: Column[str]) -> Table:
+def _appended(name: str, *columns: Column[Any]) -> Table:
     """A table of things that were said about an incident, in the order in which they were said (`position`)."""
     return Table(
         name,
@@ -271,7 +272,15 @@ def _appended(name: str, *columns: Column[str]) -> Table:
 
 escalations = _appended("escalations", _text("severity"), _text("level"), _text("note", nullable=True))
 root_causes = _appended("root_causes", _text("root_cause"), _text("confidence"))
-refusals = _appended("refusals", _text("action"), _text("code"), _text("detail"))
+refusals = _appended(
+    "refusals",
+    _text("action"),
+    _text("code"),
+    _text("detail"),
+    Column("asked", JSONB),
+    Column("after_seq", Integer),
+)
+exports = _appended("exports", Column("verbatim", Boolean, nullable=False), _text("digest"))
 
 
 handoffs = Table(

@@ -40,6 +40,8 @@ ENDPOINTS = [
     ("POST", "/incidents/{id}/resolve", "admin"),
     ("POST", "/incidents/{id}/close", "admin"),
     ("POST", "/incidents/{id}/reopen", "admin"),
+    ("POST", "/validation/incidents/{id}/export", "admin"),
+    ("POST", "/validation/incidents/export", "admin"),
 ]
 #: those of attendance, whose bodies and rows have tests of their own
 OF_ATTENDANCE = {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio
 
-APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals")
+APPEND_ONLY = ("timeline", "escalations", "root_causes", "refusals", "exports")
 WHO = ("smartattend_app", "smartattend_owner", None)
 ATTACKS: dict[str, LiteralString] = {
     "update": "UPDATE {table} SET actor = 'somebody else'",
@@ -45,6 +45,7 @@ async def filled(world: World) -> str:
     await admin.post(f"/incidents/{incident}/escalate", json={"level": "level_1"})
     await admin.post(f"/incidents/{incident}/root-cause", json={"root_cause": "the disk is full", "confidence": "low"})
     await admin.post(f"/incidents/{incident}/close")
+    await admin.post(f"/validation/incidents/{incident}/export")
     return incident
 
 
@@ -132,7 +133,7 @@ OF_ATTENDANCE = {
 }
 #: the same
 OF_HANDOFFS = {"handoffs", "handoff_endings", "handoff_refusals"}
-TENANT_OWNED = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals", "users")
+TENANT_OWNED = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals", "exports", "users")
 
 
 @pytest.mark.parametrize("who", ["smartattend_app", "smartattend_owner"])

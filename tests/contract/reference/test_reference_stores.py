@@ -273,6 +273,7 @@ INCIDENT_TABLES = {
     "handoff_endings",
     "handoff_refusals",
     "refusals",
+    "exports",
 }
 
 
