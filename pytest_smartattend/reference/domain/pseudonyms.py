@@ -14,7 +14,20 @@ from pytest_smartattend.reference.domain.incident import LEAST_TEXT
 
 #: members of payloads and records that hold a word of the platform's own; every other text may be a person's
 VOCABULARY = frozenset(
-    {"severity", "old", "new", "level", "confidence", "promise", "due_at", "noticed_at", "action", "code", "detail", "handoff_id"}
+    {
+        "severity",
+        "old",
+        "new",
+        "level",
+        "confidence",
+        "promise",
+        "due_at",
+        "noticed_at",
+        "action",
+        "code",
+        "detail",
+        "handoff_id",
+    }
 )
 #: members that name a person; `from` and `to` are those of a handoff
 PERSONS = frozenset({"actor", "owner_id", "created_by", "from", "to"})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_smartattend.engine import chain
+from pytest_smartattend.reference.domain.actors import Role, User
+from pytest_smartattend.reference.store.seed import Account, seed
 from tests.contract.reference.test_reference_database import filled
 
 if TYPE_CHECKING:
@@ -177,3 +180,19 @@ async def test_what_is_not_documented_is_refused(world: World, body: dict[str, A
     answer = await world.client().post("/validation/incidents/export", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
+
+
+async def test_whoever_handed_an_incident_over_is_named_like_whoever_took_it(world: World) -> None:
+    incident, admin = await world.incident(), world.client()
+    second = User(uuid.uuid4(), world.tenants["here"], Role.ADMIN, "second@here.test", "The second admin")
+    seed(world.database.dsn, accounts=[Account(second)], at=world.clock.now())
+    world.people["second", Role.ADMIN] = second
+    asked = {"to_user_id": str(second.id), "briefing_notes": "All is quiet."}
+    handoff = (await admin.post("/validation/handoff/initiate", json=asked)).json()["id"]
+    taken = await world.client("admin", "second").post(f"/validation/handoff/{handoff}/accept", json={})
+    assert taken.status_code == 200, taken.text
+    record = (await exported(world, incident))["record"]
+    event = record["events"][-1]
+    assert event["payload"] == {"handoff_id": handoff, "from": record["people"][0]["id"], "to": event["actor"]}
+    assert [one["role"] for one in record["people"]] == ["admin", "admin"]
+    assert record["incident"]["owner_id"] == event["actor"]
