@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # A run starts a dozen processes of ours; compiling the same modules in each of them takes longer than the checks.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: readiness test lint prove bench clean
+.PHONY: readiness test lint prove bench pages clean
 .DEFAULT_GOAL := readiness
 
 $(STAMP): pyproject.toml
@@ -34,6 +34,9 @@ prove: $(STAMP)  ## plant every known defect and show which check catches it
 
 bench: $(STAMP)  ## measure, side by side with named peers
 	$(BIN)/python -m pytest tests/benchmarks -p no:xdist --benchmarks
+
+pages: $(STAMP)  ## the page in Chromium, held to axe's rules; screenshots in reports/screenshots
+	bash .ci/page-lane.sh
 
 clean:  ## what make and the runs wrote
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis reports/readiness.* reports/proof.json

@@ -29,6 +29,10 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", value) if part)
 
 
+def _ids(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def _folder(value: str) -> Path:
     if not value.strip():
         raise ValueError("a folder")
@@ -166,6 +170,13 @@ OPTIONS: tuple[Option, ...] = (
         "host names, with commas",
         "hosts other than loopback that may be written to",
     ),
+    Option(
+        "checks",
+        (),
+        _ids,
+        "with commas: ids, checks with all their cells, groups, or 'quick'",
+        "run only these checks; the verdict is incomplete then. quick: one cell of each scenario and handoff",
+    ),
     Option("report", None, _folder, "a folder", "write readiness.json and readiness.html into this folder"),
     Option(
         "strict",
@@ -242,6 +253,7 @@ class Settings:
     schema: str
     keep: int
     allow_host: tuple[str, ...]
+    checks: tuple[str, ...]
     report: Path | None
     strict: bool
     subject: str

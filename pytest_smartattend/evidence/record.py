@@ -13,6 +13,9 @@ from pytest_smartattend.evidence.journal import Journal
 #: operations are journaled in batches of this size: a storm makes ten thousand of them
 BATCH = 50
 _MESSAGE_LIMIT = 2_000
+#: of a log: the last lines, and characters of each
+_LOG_LINES = 60
+_LINE_LIMIT = 400
 
 
 class Evidence:
@@ -113,6 +116,12 @@ class Evidence:
         """Add a remark for the reader. A remark is no evidence."""
         self._must_be_open()
         self._journal.append("note", {"text": text}, test=self._test, attempt=self._attempt)
+
+    def log(self, name: str, text: str) -> None:
+        """Keep the end of a log beside what went wrong. A log is no evidence."""
+        self._must_be_open()
+        lines = [line[:_LINE_LIMIT] for line in text.splitlines()[-_LOG_LINES:]]
+        self._journal.append("log", {"name": name, "lines": lines}, test=self._test, attempt=self._attempt)
 
     def close(self, outcome: Mapping[str, object]) -> str:
         """End the record with the test's outcome. Returns the carriage line: JSON, small enough for any report."""

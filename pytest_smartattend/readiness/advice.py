@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_smartattend.readiness.reasons import CODES, Reason
 from pytest_smartattend.readiness.verdict import all_checks
+from pytest_smartattend.readiness.wording import many
 
 Document = Mapping[str, Any]
 
@@ -25,7 +26,7 @@ def _strengths(document: Document) -> Iterator[str]:
     for group in document["groups"]:
         votes = group["consensus"]
         if group["status"] == "ready" and votes["required"]:
-            yield f"{group['name']}: all {votes['required']} required checks passed and left evidence"
+            yield f"{group['name']}: {many(votes['required'], 'required check')} passed and left evidence"
     met = [one for one in document["objectives"] if one["status"] == "met"]
     if met:
         yield f"{len(met)} of {len(document['objectives'])} objectives met with room to spare"
@@ -37,7 +38,7 @@ def _strengths(document: Document) -> Iterator[str]:
 def _gaps(document: Document) -> Iterator[str]:
     unproven = unproven_checks(document)
     if unproven:
-        yield f"{len(unproven)} checks have not been seen to fail on a planted defect"
+        yield f"{many(len(unproven), 'check')} not yet seen to fail on a planted defect"
     if document["subject"]["dirty"]:
         yield "the checkout had changes that are in no commit, so this run cannot be repeated from its commit"
 

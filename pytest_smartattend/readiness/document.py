@@ -19,7 +19,7 @@ from pytest_smartattend.readiness.scope import Scope
 from pytest_smartattend.readiness.verdict import all_checks, check_codes, judge, objective_status, required_ids
 from pytest_smartattend.readiness.witness import Check, Witness, hear
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 #: runs that `history` remembers
 HISTORY = 26
 #: what no group of this version exercises, whatever the target
@@ -28,7 +28,7 @@ NOT_EXERCISED = ("production's topology", "managed failover", "production's volu
 
 @dataclass(frozen=True)
 class Run:
-    """Facts about a run. Moments are RFC 3339; `finished` is None while it runs."""
+    """Facts about a run. Moments are RFC 3339; `finished` is None while it runs; `arguments` are pytest's."""
 
     id: str
     pid: int
@@ -38,6 +38,7 @@ class Run:
     workers: int = 0
     exit_status: int | None = None
     interrupted: str = ""
+    arguments: tuple[str, ...] = ()
     #: the part of a divided run that this is, as (number, of); None for a whole one
     shard: tuple[int, int] | None = None
 
@@ -48,7 +49,7 @@ class Run:
             number, of = self.shard
             shards.append({"number": number, "of": of, "plan": plan, "run": self.id, "sha256": None})
         plain = {name: value for name, value in asdict(self).items() if name != "shard"}
-        return {**plain, "seed": str(self.seed), "shards": shards}
+        return {**plain, "seed": str(self.seed), "shards": shards, "arguments": list(self.arguments)}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 from pytest_smartattend.errors import EvidenceError, UsageError
 from pytest_smartattend.evidence import encoding
-from pytest_smartattend.readiness import page, reading, sealing
+from pytest_smartattend.readiness import reading, sealing
+from pytest_smartattend.readiness.page import render
 
 DOCUMENT = "readiness.json"
 PAGE = "readiness.html"
@@ -54,7 +55,7 @@ def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     if faults:
         raise EvidenceError(f"the document of this run is not to the schema: {'; '.join(faults)}. Report this defect.")
     _replace(folder / DOCUMENT, json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _replace(folder / PAGE, page.render(ordered))
+    _replace(folder / PAGE, render.render(ordered))
     return ordered
 
 

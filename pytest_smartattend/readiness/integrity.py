@@ -81,7 +81,16 @@ def _fate(test: str, seen: Seen, witness: Witness) -> Fate:
     if not attempts and test in seen.started:
         attempts = [_unfinished(Attempt(test, "", "vanished"), seen)]
     absent = "" if attempts else "deselected" if test in witness.deselected else "not_run"
-    return Fate(test, tuple(attempts), absent, tuple(journaled))
+    return Fate(test, tuple(_timed(one, journaled, witness.origin) for one in attempts), absent, tuple(journaled))
+
+
+def _timed(attempt: Attempt, journaled: Sequence[JournaledAttempt], origin: int) -> Attempt:
+    """The attempt with the moment at which it began: by its hash, or, for one that never ended, by its worker."""
+    for one in journaled:
+        mine = one.head == attempt.head if attempt.head else not one.ended and one.worker in {attempt.worker, ""}
+        if mine and one.began is not None:
+            return replace(attempt, began=(one.began - origin) / 1e9)
+    return attempt
 
 
 def _vouched(

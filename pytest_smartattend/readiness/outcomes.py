@@ -79,6 +79,7 @@ class Attempt:
         reason: why it did not pass, shortly.
         events: how much evidence is in the journal.
         head: the hash with which the journal must end this attempt; empty where no report brought one.
+        began: seconds of the run at which it began; None where no journal tells.
     """
 
     test: str
@@ -88,6 +89,7 @@ class Attempt:
     reason: str = ""
     events: int = 0
     head: str = ""
+    began: float | None = None
 
     def but(self, outcome: str, reason: str) -> Attempt:
         """The same attempt, with another outcome."""

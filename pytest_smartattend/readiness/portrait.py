@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pytest_smartattend.readiness import activity
 from pytest_smartattend.readiness.integrity import Fate
 from pytest_smartattend.readiness.outcomes import Attempt, status_of
 from pytest_smartattend.readiness.verdict import objective_status
@@ -16,6 +17,7 @@ MEASUREMENTS = 200
 TIMELINE = 200
 FAILURES = 20
 OPERATIONS = 50
+LOGS = 3
 _REASON = 2_000
 
 
@@ -44,11 +46,13 @@ def draw(name: str, *, required: bool, fates: Sequence[Fate], detects: Iterable[
         "timeline": list(statements(evidence, "event"))[:TIMELINE],
         "failures": _failures(evidence),
         "notes": [note["text"] for note in statements(evidence, "note")][:FAILURES],
+        **activity.drawn(_operations(evidence)),
     }
     check["status"] = status_of(check)
     check["reason"] = next((one.reason for one in attempts if one.outcome == check["status"] and one.reason), "")
     if check["status"] != "passed":
         check["operations"] = _operations(evidence)[-OPERATIONS:]
+        check["logs"] = [dict(one) for one in statements(evidence, "log")][-LOGS:]
     return check
 
 
@@ -59,6 +63,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "seconds": round(attempt.seconds, 6),
         "events": attempt.events,
         "reason": attempt.reason[:_REASON],
+        "began": None if attempt.began is None else round(attempt.began, 6),
     }
 
 

@@ -8,12 +8,7 @@ from typing import Any
 from pytest_smartattend.readiness.reasons import CODES
 
 #: how each status is called
-WORDS = {
-    "ready": "READY for {scope}",
-    "at_risk": "AT RISK for {scope}",
-    "not_ready": "NOT READY for {scope}",
-    "incomplete": "INCOMPLETE for {scope}",
-}
+VERDICTS = {"ready": "READY", "at_risk": "AT RISK", "not_ready": "NOT READY", "incomplete": "INCOMPLETE"}
 #: lines of one kind before "… and more"
 LINES = 8
 
@@ -30,8 +25,8 @@ def headline(document: Mapping[str, Any], status: str | None = None) -> str:
         document: a document.
         status: the status to tell in place of the document's own.
     """
-    verdict = WORDS[status or document["status"]].format(scope=document["scope"]["text"])
-    return f"{verdict} · target {document['target']['name']} · subject {document['subject']['name']}"
+    verdict = VERDICTS[status or document["status"]]
+    return f"{verdict} for {document['scope']['text']} · target {document['target']['name']} · subject {document['subject']['name']}"
 
 
 def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:

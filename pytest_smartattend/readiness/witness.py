@@ -29,7 +29,7 @@ class Check:
 
 @dataclass
 class JournaledAttempt:
-    """An attempt as its process wrote it down."""
+    """An attempt as its process wrote it down; `began` in nanoseconds of the steady clock that its machine shares."""
 
     test: str
     worker: str
@@ -38,6 +38,7 @@ class JournaledAttempt:
     head: str = ""
     events: int = 0
     outcome: str = ""
+    began: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -59,6 +60,7 @@ class Witness:
         attempts: test → its attempts, worker by worker.
         about: part (``postgres``, ``target``) → its description, as the first worker told it.
         faults: what is wrong with the journals, in words.
+        origin: the moment of the first line of all, in nanoseconds of the same clock.
     """
 
     checks: dict[str, Check] = field(default_factory=dict)
@@ -66,11 +68,12 @@ class Witness:
     attempts: dict[str, list[JournaledAttempt]] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    origin: int = 0
 
 
 def hear(journals: Sequence[ReadJournal]) -> Witness:
     """Put the journals together."""
-    witness = Witness()
+    witness = Witness(origin=min((one.records[0]["mono_ns"] for one in journals if one.records), default=0))
     for journal in journals:
         witness.faults += journal.faults
         open_attempts: dict[tuple[str, int], JournaledAttempt] = {}
@@ -108,7 +111,9 @@ def _note_attempt(
         attempt.outcome = Phases(
             data["setup"], data["call"], data["teardown"], expected_to_fail=data["expected_to_fail"]
         ).outcome()
-    elif record["kind"] != "start":
+    elif record["kind"] == "start":
+        attempt.began = record["mono_ns"]
+    else:
         attempt.records.append(record)
 
 

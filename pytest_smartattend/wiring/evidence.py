@@ -183,6 +183,10 @@ def pytest_runtest_makereport(
     recorder.phases[call.when] = report.outcome
     recorder.expected_to_fail |= hasattr(report, "wasxfail")
     evidence = recorder.current
+    if report.failed and evidence is not None and recorder.writes:
+        for title, text in report.sections:  # what pytest captured is in its own reports
+            if not title.startswith("Captured"):
+                evidence.log(title, text)
     if call.when == "teardown" and evidence is not None:
         recorder.current = None
         if recorder.writes or evidence.events:

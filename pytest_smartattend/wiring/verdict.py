@@ -43,7 +43,14 @@ class Clerk:
             raise pytest.UsageError(str(problem)) from None
         self._subject = subject.Asked(settings.subject, config.rootpath, settings.report)
         self._facts = documents.Facts(
-            run=documents.Run(self._run.run_id, os.getpid(), stopwatch.wall(), settings.seed, shard=settings.shard),
+            run=documents.Run(
+                self._run.run_id,
+                os.getpid(),
+                stopwatch.wall(),
+                settings.seed,
+                shard=settings.shard,
+                arguments=tuple(map(str, config.invocation_params.args)),
+            ),
             requirements=needed,
             scope=declared,
             target=settings.target,

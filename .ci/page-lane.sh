@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The page lane: readiness.html in headless Chromium, held to axe's rules at three widths, light and dark. Installs
+# Chromium by apt and axe-core by npm where they are missing; leaves screenshots in reports/screenshots.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-.venv/bin/python}
+tools=${PAGE_LANE_DIR:-${TMPDIR:-/tmp}/smartattend-page-lane}
+mkdir -p "$tools"
+
+missing=()
+command -v chromium >/dev/null || missing+=(chromium)
+command -v npm >/dev/null || missing+=(npm)
+if [ ${#missing[@]} -gt 0 ]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$tools/apt.log"
+fi
+[ -f "$tools/node_modules/axe-core/axe.min.js" ] || npm install --silent --no-fund --no-audit --prefix "$tools" axe-core@4
+
+SMARTATTEND_AXE=$tools/node_modules/axe-core/axe.min.js SMARTATTEND_SCREENSHOTS=reports/screenshots \
+  "$PYTHON" -m pytest tests/browser -q -n 2
