@@ -128,6 +128,7 @@ def _run(shards: Sequence[Document]) -> dict[str, Any]:
         "exit_status": max((run["exit_status"] for run in runs if run["exit_status"] is not None), default=None),
         "interrupted": next((run["interrupted"] for run in runs if run["interrupted"]), ""),
         "shards": entries,
+        "arguments": runs[0].get("arguments", []),
     }
 
 
