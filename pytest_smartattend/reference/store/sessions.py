@@ -171,7 +171,10 @@ class Store:
                 timer.cancel()
                 await connection.invalidate()
                 await connection.close()
-                if last or not isinstance(why, psycopg.OperationalError) or loop.time() >= ends:
+                if not isinstance(why, psycopg.OperationalError):
+                    raise
+                await self.close()  # what killed one has killed the others of the pool
+                if last or loop.time() >= ends:
                     raise
             else:
                 return connection, timer

@@ -161,7 +161,8 @@ async def test_a_health_check_that_was_given_up_leaves_nothing_waiting(world: Wo
 @pytest.mark.asyncio
 async def test_connections_that_died_while_unused_are_replaced_without_anybody_noticing(world: World) -> None:
     staff = world.client("staff")
-    assert (await staff.post("/incidents", json=REPORT)).status_code == 201
+    reports = [staff.post("/incidents", json=REPORT) for _ in range(4)]  # each on a connection of its own
+    assert [answer.status_code for answer in await asyncio.gather(*reports)] == [201] * 4
     with world.sql() as connection:
         killed = connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'smartattend_app'"
