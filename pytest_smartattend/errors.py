@@ -13,6 +13,7 @@ SmartattendError
 ├── TargetError            the platform under test
 │   ├── TargetFailed       it did not start, or went away
 │   ├── ContractBroken     it answered something that the contract does not know
+│   ├── NotOffered         it has not got what a check needs, and its adapter says so
 │   └── StepFailed         a step of a drill was not seen to do what it must
 ├── InjectionError         a fault could not be carried out
 │   ├── FaultNeverFired    it was installed and nothing passed it
@@ -78,6 +79,20 @@ class TargetFailed(TargetError):
 
 class ContractBroken(TargetError):
     """The platform answered something that the contract does not know."""
+
+
+class NotOffered(TargetError):
+    """The platform has not got what a check needs, and says so. The check is reported as not run, by name.
+
+    Args:
+        what: what it has not got.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"not run: the target does not offer {what}. Let the adapter offer it, or declare the check in readiness.toml."
+        )
+        self.what = what
 
 
 class StepFailed(TargetError):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Parse = Callable[[str], Any]
 
+TARGETS = ("reference", "command", "url")
+
 
 def _text(value: str) -> str:
     return value.strip()
@@ -88,9 +90,16 @@ def _shard(value: str) -> tuple[int, int] | None:
 
 
 def _target(value: str) -> str:
-    if value not in {"", "reference"}:
-        raise ValueError("'reference', the platform that ships with this package")
+    if value not in {"", *TARGETS}:
+        raise ValueError("'reference', the platform that ships with this package; 'command' or 'url' for yours")
     return value
+
+
+def _url(value: str) -> str:
+    text = value.strip().rstrip("/")
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError("a base URL such as https://staging.example.test, without query and without user")
+    return text
 
 
 @dataclass(frozen=True)
@@ -134,8 +143,24 @@ OPTIONS: tuple[Option, ...] = (
         "target",
         "",
         _target,
-        "reference",
+        "reference, command or url",
         "the platform that the suites test; without it the suites do not run",
+    ),
+    Option("command", "", _text, "a command as in a shell", "starts your platform, for the target `command`"),
+    Option("url", "", _url, "a base URL", "where your platform runs already, for the target `url`"),
+    Option(
+        "adapter",
+        "",
+        _text,
+        "reference, or a TOML file",
+        "how your platform says what the contract says; `smartattend init` writes one",
+    ),
+    Option(
+        "migrate",
+        "",
+        _text,
+        "a command as in a shell",
+        "migrates a database for the target `command`, once (reads DATABASE_URL); without it the command does so itself",
     ),
     Option("platform_workers", 2, _workers, "1 to 64", "worker processes of the reference platform"),
     Option(
@@ -244,6 +269,10 @@ class Settings:
     """What holds in this run. Field by field the rows of `OPTIONS`; see there."""
 
     target: str
+    command: str
+    url: str
+    adapter: str
+    migrate: str
     platform_workers: int
     postgres: str
     postgres_version: str

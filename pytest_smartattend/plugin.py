@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_smartattend import marks, options
+from pytest_smartattend import hooks, marks, options
 from pytest_smartattend.errors import UsageError
 from pytest_smartattend.wiring import run as run_wiring
 
@@ -21,6 +21,11 @@ WIRING = ("clock", "postgres", "evidence", "reconciler", "selection", "shard", "
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     options.add_to(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare what adopters may implement."""
+    pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from pytest_smartattend.engine.faults import Fault
-from pytest_smartattend.errors import UsageError
+from pytest_smartattend.errors import NotOffered, UsageError
 
 
 class Held(Protocol):
@@ -48,10 +48,12 @@ class Faults:
     Args:
         paths: name → what stands there and carries faults out.
         record: is told of every fault when it has healed.
+        adopted: whether the platform is an adopter's, which may lack paths.
     """
 
-    def __init__(self, paths: Mapping[str, Path], record: Callable[..., None]) -> None:
+    def __init__(self, paths: Mapping[str, Path], record: Callable[..., None], *, adopted: bool = False) -> None:
         self._paths = paths
+        self._adopted = adopted
         self._record = record
 
     @contextmanager
@@ -65,11 +67,14 @@ class Faults:
             may_not_fire: allow that nothing passed the fault, where the check sees its effect in another way.
 
         Raises:
+            NotOffered: the platform is an adopter's, and that path to it is not ours.
             UsageError: no such path, or no fault for it.
             FaultNeverFired: nothing passed the fault, so nothing was shown.
             FaultNotHealed: the path is still broken after the fault was taken off.
         """
         if path not in self._paths:
+            if self._adopted:
+                raise NotOffered(f"a path {path!r} on which a fault could be laid")
             raise UsageError(
                 f"there is no path {path!r} to lay a fault on; there are: {', '.join(sorted(self._paths))}."
             )

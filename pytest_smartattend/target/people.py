@@ -11,6 +11,7 @@ from typing import Protocol
 
 import httpx
 
+from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.target.client import Client, Operation
 from pytest_smartattend.target.contract import ROLES
 
@@ -47,7 +48,13 @@ class Roster:
     days: tuple[date, ...]
 
     def submission(self, client_time: datetime, *, day: int = 0, **changes: object) -> dict[str, object]:
-        """A body with which the member's attendance on the `day`-th date is submitted, with `changes`."""
+        """A body with which the member's attendance on the `day`-th date is submitted, with `changes`.
+
+        Raises:
+            NotOffered: the target has made no class session for us.
+        """
+        if self.kind == "school" and not self.class_session_ids:
+            raise NotOffered("class sessions, which a school's attendance is for")
         when = self.days[day].isoformat()
         body: dict[str, object] = {"client_time": client_time.isoformat()}
         if self.kind == "school":
@@ -113,8 +120,14 @@ class Tenant:
         self._people["nobody"] = Person(http, None, None, record)
 
     def actor(self, role: str) -> Person:
-        """The person of `role`; the superadmin is of no tenant and sees all."""
+        """The person of `role`; the superadmin is of no tenant and sees all.
+
+        Raises:
+            NotOffered: the target has nobody of that role.
+        """
         assert role in ROLES, f"{role!r} is none of {', '.join(ROLES)}"
+        if role not in self._people:
+            raise NotOffered(f"a person of role {role}")
         return self._people[role]
 
     def successor_of(self, role: str) -> Person:
@@ -144,15 +157,22 @@ class Tenant:
     @property
     def superadmin(self) -> Person:
         """The platform's superadmin."""
-        return self._people["superadmin"]
+        return self.actor("superadmin")
 
     def submission(self, *, off: timedelta = timedelta(), day: int = 0, **changes: object) -> dict[str, object]:
         """A submission of the member's, made now on the platform's clock, by a clock that is `off`."""
         return self.roster.submission(self.nobody.now() + off, day=day, **changes)
 
     def credentials(self, role: str) -> tuple[str, str]:
-        """E-mail and password of the person of `role`."""
+        """E-mail and password of the person of `role`.
+
+        Raises:
+            NotOffered: the target has nobody of that role, or they are known by their token alone.
+        """
+        self.actor(role)
         account = self._accounts[role]
+        if not (account.email and account.password):
+            raise NotOffered(f"the password of a {role}")
         return account.email, account.password
 
     def forged(self, kind: str) -> str | None:

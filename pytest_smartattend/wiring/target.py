@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.target.people import Tenant
     from pytest_smartattend.target.reference_platform import ReferencePlatform
 
-PLATFORM = pytest.StashKey["ReferencePlatform"]()
+PLATFORM = pytest.StashKey[Any]()
 #: the fixtures that need ``--smartattend-target``
 PLATFORMS = frozenset({"_smartattend_platform", "_smartattend_in_process", "_smartattend_discrete"})
 
@@ -41,30 +43,48 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 f"--smartattend-sabotage: there is no {settings.sabotage!r}. `smartattend prove --list` shows the catalogue."
             )
     asks = [item for item in items if not PLATFORMS.isdisjoint(getattr(item, "fixturenames", ()))]
-    if asks and not settings.target:
+    if not asks:
+        return
+    if not settings.target:
         raise pytest.UsageError(
             f"{len(asks)} of the collected tests need a platform to test, {asks[0].nodeid} for one. "
-            "Say which: --smartattend-target=reference."
+            "Say which: --smartattend-target=reference; or command, or url."
         )
+    if settings.target != "reference":
+        from pytest_smartattend.wiring import adopted
+
+        adopted.check(settings, config.rootpath)
 
 
-@pytest.fixture(scope="session")
-def _smartattend_platform(request: pytest.FixtureRequest, _smartattend_postgres: Server) -> Iterator[ReferencePlatform]:
+def _folder(run: run_wiring.Run, what: str) -> Path:
+    # in the run's folder: whatever kills this process, the run's keeper removes it
+    return run.folder(run_directory.bases()[-1]) / f"{what}-{run.worker}-{os.getpid()}"
+
+
+def _reference(run: run_wiring.Run, server: Server) -> ReferencePlatform:
     from pytest_smartattend.target.reference_platform import ReferencePlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
-    run = run_wiring.of(request.config)
     settings = run.settings
-    database = _smartattend_postgres.pool(ReferenceSchema()).take()
-    platform = ReferencePlatform(
-        _smartattend_postgres,
-        database,
-        # in the run's folder: whatever kills this process, the run's keeper removes it
-        run.folder(run_directory.bases()[-1]) / f"platform-{run.worker}-{os.getpid()}",
+    return ReferencePlatform(
+        server,
+        server.pool(ReferenceSchema()).take(),
+        _folder(run, "platform"),
         workers=settings.platform_workers,
         seed=settings.seed,
         sabotage=settings.sabotage,
     )
+
+
+@pytest.fixture(scope="session")
+def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
+    run = run_wiring.of(request.config)
+    if run.settings.target == "reference":
+        platform: Any = _reference(run, request.getfixturevalue("_smartattend_postgres"))
+    else:
+        from pytest_smartattend.wiring import adopted
+
+        platform = adopted.started(request)
     request.config.stash[PLATFORM] = platform
     about(request.config, "target", platform.describe())
     yield platform
@@ -88,6 +108,8 @@ def _smartattend_discrete(request: pytest.FixtureRequest, _smartattend_postgres:
 
 
 def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> Iterator[InProcessPlatform]:
+    if run_wiring.of(config).settings.target != "reference":
+        raise NotOffered("a clock door")
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
@@ -160,10 +182,35 @@ def _smartattend_observer(_smartattend_platform: ReferencePlatform) -> Observer:
 
 
 @pytest.fixture
-def _smartattend_faults(_smartattend_platform: ReferencePlatform, _smartattend_evidence: Evidence) -> Faults:
+def _smartattend_faults(
+    request: pytest.FixtureRequest, _smartattend_platform: ReferencePlatform, _smartattend_evidence: Evidence
+) -> Faults:
     from pytest_smartattend.target.paths import Faults
 
-    return Faults(_smartattend_platform.paths, _smartattend_evidence.fault)
+    adopted = run_wiring.of(request.config).settings.target != "reference"
+    return Faults(_smartattend_platform.paths, _smartattend_evidence.fault, adopted=adopted)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """A check that asks for what the target has not got is not run, by name; the others' output begins here."""
+    platform = item.config.stash.get(PLATFORM, None)
+    if platform is not None and hasattr(platform, "mark_output"):
+        platform.mark_output()
+    return (yield from _not_run())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """The same, where a check finds it out on its way."""
+    return (yield from _not_run())
+
+
+def _not_run() -> Generator[None, None, None]:
+    try:
+        return (yield)
+    except NotOffered as lacking:
+        pytest.skip(str(lacking))
 
 
 @pytest.fixture

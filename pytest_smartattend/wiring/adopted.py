@@ -1,0 +1,96 @@
+"""Starts or reaches the platform of an adopter, as the options and their adapter say."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_smartattend.errors import SmartattendError, UsageError
+from pytest_smartattend.options import Settings
+from pytest_smartattend.wiring import run as run_wiring
+
+if TYPE_CHECKING:
+    from pytest_smartattend.postgres.schema import Schema
+    from pytest_smartattend.target.adapted import AdaptedPlatform
+    from pytest_smartattend.target.adapter import Adapter
+    from pytest_smartattend.target.platform import Platform
+    from pytest_smartattend.target.translator import Translator
+
+
+def check(settings: Settings, root: Path) -> None:
+    """Say before anything starts what the target lacks.
+
+    Raises:
+        pytest.UsageError: an option is missing, or the adapter is not what is accepted.
+    """
+    try:
+        _check(settings, root)
+    except SmartattendError as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
+def _check(settings: Settings, root: Path) -> None:
+    from pytest_smartattend.target import adapter, url_platform
+
+    target = settings.target
+    lacking = [name for name in (target, "adapter") if not getattr(settings, name)]
+    if lacking:
+        raise UsageError(
+            f"--smartattend-target={target} needs {' and '.join(f'--smartattend-{name}=…' for name in lacking)}. "
+            "`smartattend init` writes an adapter to begin with."
+        )
+    if settings.sabotage:
+        raise UsageError("--smartattend-sabotage plants defects in the reference only. Take it away, or the target.")
+    read = adapter.read(settings.adapter, root)
+    if target == "url":
+        url_platform.check(settings.url, read, settings.allow_host)
+
+
+def schema_of(settings: Settings, adapter: Adapter, root: Path) -> Schema:
+    """What the command's database is made with."""
+    from pytest_smartattend.postgres.schema import Command, EmptySchema
+
+    if settings.migrate:
+        return Command(tuple(shlex.split(settings.migrate)), root, name="migrate")
+    if adapter.seed.kind == "reference":
+        from pytest_smartattend.target.reference_schema import ReferenceSchema
+
+        return ReferenceSchema()
+    return EmptySchema()
+
+
+def started(request: pytest.FixtureRequest) -> AdaptedPlatform | Platform:
+    """The platform that the options name.
+
+    Raises:
+        SmartattendError: it cannot be had; the message says which step, and what to do.
+    """
+    from pytest_smartattend.target import adapter as adapters
+    from pytest_smartattend.target.translator import Translator
+
+    config = request.config
+    settings = run_wiring.of(config).settings
+    adapter = adapters.read(settings.adapter, config.rootpath)
+    given: Translator | Platform | None = config.hook.pytest_smartattend_target(config=config, adapter=adapter)
+    if given is not None and not isinstance(given, Translator):
+        return given
+    if settings.target == "url":
+        from pytest_smartattend.target.url_platform import UrlPlatform
+
+        return UrlPlatform(settings.url, adapter, settings.allow_host, given)
+    from pytest_smartattend.target.command_platform import CommandPlatform
+
+    server = request.getfixturevalue("_smartattend_postgres")
+    return CommandPlatform(
+        settings.command,
+        adapter,
+        server,
+        server.pool(schema_of(settings, adapter, config.rootpath)).take(),
+        config.rootpath,
+        workers=settings.platform_workers,
+        seed=settings.seed,
+        translator=given,
+    )
