@@ -26,7 +26,7 @@ from pytest_smartattend.target.tokens import GivenTokens, SecretSigner
 from pytest_smartattend.target.translator import Translator
 
 if TYPE_CHECKING:
-    from pytest_smartattend.injectors.tcp_proxy import TcpProxy
+    from pytest_smartattend.target.paths import Path as FaultPath
 
 
 class AdaptedObserver(Observer):
@@ -91,6 +91,10 @@ class _Offered(httpx.BaseTransport):
         self._inner.close()
 
 
+class _Lacking(NotOffered, AttributeError):
+    """A part that checks ask the reference platform for, and that no adapter can offer."""
+
+
 class AdaptedPlatform:
     """Speaks with a running platform by its adapter.
 
@@ -101,14 +105,14 @@ class AdaptedPlatform:
     Attributes:
         name: how the report calls it.
         base_url: where it speaks the contract, without ``/api``.
-        paths: the proxies before its stores; empty where it runs elsewhere.
+        paths: where faults can be laid; none where it runs elsewhere.
     """
 
     def __init__(self, adapter: Adapter, translator: Translator | None = None) -> None:
         self.adapter = adapter
         self.name = adapter.name
         self.base_url = ""
-        self.paths: dict[str, TcpProxy] = {}
+        self.paths: dict[str, FaultPath] = {}
         self._translator = translator
         self._secret = secrets.token_hex(32)
         self._dsn: str | None = None
@@ -116,6 +120,11 @@ class AdaptedPlatform:
         self._observer: Observer | None = None
         self._known = False
         self._closing = ExitStack()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise _Lacking(f"{name!r}, which the reference platform has")
 
     def now(self) -> datetime:
         """What the clock of tokens says."""
@@ -222,7 +231,7 @@ class AdaptedPlatform:
     def path_to(self, store: str) -> str:
         """The name of the proxy between the platform and `store`."""
         if store not in self.paths:
-            raise NotOffered(f"a path to {store} on which a fault could be laid")
+            raise NotOffered(f"a path {store!r} on which a fault could be laid")
         return store
 
     def log_tail(self, lines: int = 60) -> str:

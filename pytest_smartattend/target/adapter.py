@@ -22,7 +22,17 @@ _PLACEHOLDER = re.compile(r"\{(env:[A-Za-z_][A-Za-z0-9_]*|[a-z_]+)\}")
 
 #: what ``{…}`` may stand for, by where it stands
 OF_START = frozenset(
-    ["port", "database_url", "incidents_database_url", "secret", "workers", "folder", "adapter_folder", "clock_door"]
+    [
+        "port",
+        "database_url",
+        "incidents_database_url",
+        "secret",
+        "workers",
+        "folder",
+        "scratch",
+        "adapter_folder",
+        "clock_door",
+    ]
 )
 OF_PERSON = frozenset("user_id tenant_id role email name password secret".split())  # noqa: SIM905
 OF_SEED = OF_PERSON | frozenset("kind class_session_id employee_id shift_date shift_id day created_at".split())  # noqa: SIM905
@@ -64,11 +74,15 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 class Start(_Part):
-    """How the command is started. `environment` is all that it gets beside PATH, HOME, LANG, TMPDIR and `keep`."""
+    """How the command is started. `environment` is all that it gets beside a few such as PATH, and `keep`.
+
+    `replaces_workers`: whether its own process has workers as children, and starts another where one has died.
+    """
 
     environment: dict[str, str] = {}
     keep: tuple[str, ...] = Field(default=(), strict=False)
     database_role: str = ""
+    replaces_workers: bool = False
     ready: str = "/api/health"
     ready_within_s: float = Field(default=60.0, gt=0, le=3600)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import random
 import shlex
+import shutil
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from psycopg.conninfo import conninfo_to_dict
 
 from pytest_smartattend.errors import TargetFailed, UsageError
-from pytest_smartattend.injectors.probes import postgres_answers
+from pytest_smartattend.injectors.probes import http_answers, postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
+from pytest_smartattend.injectors.worker_processes import WorkerProcesses
 from pytest_smartattend.target.adapted import AdaptedPlatform
 from pytest_smartattend.target.adapter import Adapter, fill
 from pytest_smartattend.target.command_process import CommandProcess
@@ -42,6 +44,7 @@ class CommandPlatform(AdaptedPlatform):
         server: the PostgreSQL server.
         database: a fresh database with its schema, or an empty one where it migrates itself.
         folder: where it runs.
+        scratch: does not exist yet; made for its files, and gone when it stops.
         workers: what ``{workers}`` stands for.
         seed: the root of the proxies' random decisions.
         clock_door: the socket of the clock that it shall follow; empty for the wall's.
@@ -59,6 +62,7 @@ class CommandPlatform(AdaptedPlatform):
         server: Server,
         database: Database,
         folder: Path,
+        scratch: Path,
         *,
         workers: int = 2,
         seed: int = 0,
@@ -77,6 +81,7 @@ class CommandPlatform(AdaptedPlatform):
             )
         self._database = database
         self._folder = folder
+        self._scratch = scratch
         self._workers = workers
         self._clock_door = clock_door
         self._extra = dict(environment or {})
@@ -84,20 +89,42 @@ class CommandPlatform(AdaptedPlatform):
         self._dsn = database.dsn
         self._dsn_as = database.dsn_as
         self._mark = 0
+        self._seed = seed
         try:
-            self.paths = {
+            self._stores = {
                 store: self._closing.enter_context(
                     TcpProxy(server.address, name=store, seed=seed, exchange=postgres_answers)
                 )
                 for store in STORES
             }
+            self.paths |= self._stores
+            scratch.mkdir(parents=True)
+            self._closing.callback(shutil.rmtree, scratch, ignore_errors=True)
             self._closing.callback(self._end)
             self._port = _free_port()
             self.start()
             self._speak(f"http://127.0.0.1:{self._port}")
+            self._stand_between()
         except BaseException:
             self.stop()
             raise
+
+    def _stand_between(self) -> None:
+        """Paths for faults between clients and the platform, and on its workers where it has some."""
+        address = urlsplit(self.base_url)
+        assert address.hostname is not None
+        assert address.port is not None
+        clients = self._closing.enter_context(
+            TcpProxy((address.hostname, address.port), name="clients", seed=self._seed, exchange=http_answers)
+        )
+        self.clients_url = "http://{}:{}".format(*clients.address)
+        self.paths["clients"] = clients
+        if self.adapter.start.replaces_workers:
+            self.paths["workers"] = WorkerProcesses(lambda: self.process.pid, self._answers, seed=self._seed)
+
+    def _answers(self) -> None:
+        with socket.create_connection(("127.0.0.1", self._port), timeout=1):
+            pass
 
     @property
     def process(self) -> CommandProcess:
@@ -129,7 +156,7 @@ class CommandPlatform(AdaptedPlatform):
     def _environment(self) -> dict[str, str]:
         role = self.adapter.start.database_role
         dsn = self._database.dsn_as(role) if role else self._database.dsn
-        urls = {store: _through(dsn, proxy) for store, proxy in self.paths.items()}
+        urls = {store: _through(dsn, proxy) for store, proxy in self._stores.items()}
         values = {
             **self.values(),
             "port": str(self._port),
@@ -137,6 +164,7 @@ class CommandPlatform(AdaptedPlatform):
             "incidents_database_url": urls["incidents_database"],
             "workers": str(self._workers),
             "folder": str(self._folder),
+            "scratch": str(self._scratch),
             "clock_door": self._clock_door,
         }
         kept = (*KEPT, *self.adapter.start.keep)

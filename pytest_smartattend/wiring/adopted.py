@@ -90,6 +90,7 @@ def started(request: pytest.FixtureRequest) -> AdaptedPlatform | Platform:
         server,
         server.pool(schema_of(settings, adapter, config.rootpath)).take(),
         config.rootpath,
+        run_wiring.of(config).scratch("platform"),
         workers=settings.platform_workers,
         seed=settings.seed,
         translator=given,

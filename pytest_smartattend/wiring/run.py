@@ -45,6 +45,10 @@ class Run:
                 watch.over(self.run_id, folder)
         return folder
 
+    def scratch(self, name: str) -> Path:
+        """A folder to be made for this process; whatever kills it, the run's keeper removes the folder."""
+        return self.folder(run_directory.bases()[-1]) / f"{name}-{self.worker}-{os.getpid()}"
+
     def claim_folders(self) -> None:
         """Own a folder below each base before workers start: they cannot own one for the controller."""
         for base in run_directory.bases():

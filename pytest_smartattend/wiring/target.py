@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_smartattend.errors import NotOffered
-from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
 
@@ -56,11 +53,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         adopted.check(settings, config.rootpath)
 
 
-def _folder(run: run_wiring.Run, what: str) -> Path:
-    # in the run's folder: whatever kills this process, the run's keeper removes it
-    return run.folder(run_directory.bases()[-1]) / f"{what}-{run.worker}-{os.getpid()}"
-
-
 def _reference(run: run_wiring.Run, server: Server) -> ReferencePlatform:
     from pytest_smartattend.target.reference_platform import ReferencePlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
@@ -69,7 +61,7 @@ def _reference(run: run_wiring.Run, server: Server) -> ReferencePlatform:
     return ReferencePlatform(
         server,
         server.pool(ReferenceSchema()).take(),
-        _folder(run, "platform"),
+        run.scratch("platform"),
         workers=settings.platform_workers,
         seed=settings.seed,
         sabotage=settings.sabotage,

@@ -43,6 +43,7 @@ def start(postgres: Server, tmp_path: Path) -> Iterator[Callable[..., CommandPla
                 postgres,
                 postgres.pool(ReferenceSchema()).take(),
                 tmp_path,
+                tmp_path / "scratch",
             )
             closing.callback(platform.stop)
             return platform
@@ -209,7 +210,7 @@ def test_behind_a_url_tokens_come_from_the_environment_and_the_rest_is_not_offer
     assert tenant.staff.report("Elsewhere").must()["status"] == "open"
     lacking: dict[str, Callable[[], object]] = {
         "a look at its records": lambda: there.observer,
-        "a path to database": lambda: there.path_to("database"),
+        "a path 'database'": lambda: there.path_to("database"),
         "another school that no check has used": lambda: there.seed("school", ignored),
         "a person of role superadmin": lambda: tenant.superadmin,
         "a token that is expired": lambda: tenant.forged("expired"),

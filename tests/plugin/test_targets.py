@@ -54,9 +54,8 @@ def test_the_reference_by_its_command_gives_the_outcomes_of_the_default(pytester
 @pytest.fixture
 def url(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> Iterator[str]:
     """A platform that runs already, a list of its tenants, and an adapter."""
-    platform = CommandPlatform(
-        COMMAND, read("reference", tmp_path), postgres, postgres.pool(ReferenceSchema()).take(), tmp_path
-    )
+    database = postgres.pool(ReferenceSchema()).take()
+    platform = CommandPlatform(COMMAND, read("reference", tmp_path), postgres, database, tmp_path, tmp_path / "scratch")
     listed: list[dict[str, Any]] = []
     for _ in range(24):
         tenant = platform.seed("school", lambda _: None)
