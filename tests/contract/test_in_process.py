@@ -64,6 +64,21 @@ def test_hours_pass_between_two_requests_and_none_during_one(start: Start) -> No
     assert acknowledged["sla"]["acknowledge"]["used"] == 5 / 8
 
 
+def test_no_time_passes_during_a_refusal_of_any_kind(start: Start) -> None:
+    clock = LoopClock()
+    platform = start(clock)
+    tenant = platform.seed("school", ignored)
+    incident = tenant.staff.report().must()["id"]
+    for refused in (
+        tenant.admin.act(incident, "close"),
+        tenant.nobody.incident(incident),
+        tenant.admin.incident("no-id"),
+        tenant.admin.act(incident, "escalate", {"level": 7}),
+        tenant.admin.call("GET", "/no/such/path"),
+    ):
+        assert (refused.ok, clock.elapsed) == (False, timedelta()), refused.summary
+
+
 def test_answers_have_the_outcomes_of_a_served_platform(start: Start) -> None:
     told: list[Operation] = []
     tenant = start(LoopClock()).seed("school", told.append)

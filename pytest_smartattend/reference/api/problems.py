@@ -66,13 +66,16 @@ def invalid(errors: Sequence[Mapping[str, str]]) -> Problem:
     return Problem("validation_error", f"correct: {named}; see /api/openapi.json", errors=list(errors))
 
 
-def answer_problem(_: Request, problem: Exception) -> Response:
+# The handlers are coroutines: plain functions would be run on a thread each, by the framework.
+
+
+async def answer_problem(_: Request, problem: Exception) -> Response:
     """FastAPI's handler of `Problem`."""
     assert isinstance(problem, Problem)
     return problem.response()
 
 
-def answer_refusal(_: Request, refusal: Exception) -> Response:
+async def answer_refusal(_: Request, refusal: Exception) -> Response:
     """FastAPI's handler of `Refusal`."""
     assert isinstance(refusal, Refusal)
     problem = Problem(refusal.code, refusal.detail)
@@ -80,19 +83,19 @@ def answer_refusal(_: Request, refusal: Exception) -> Response:
     return problem.response()
 
 
-def answer_unreachable(_: Request, why: Exception) -> Response:
+async def answer_unreachable(_: Request, why: Exception) -> Response:
     """FastAPI's handler of `StoreUnreachable`."""
     assert isinstance(why, StoreUnreachable)
     return Problem("unavailable", str(why), headers={"Retry-After": "1"}, part=why.part).response()
 
 
-def answer_invalid(_: Request, why: Exception) -> Response:
+async def answer_invalid(_: Request, why: Exception) -> Response:
     """FastAPI's handler of a request that pydantic refused. What was sent is not sent back."""
     assert isinstance(why, RequestValidationError)
     return invalid([{"field": _field(error["loc"]), "message": error["msg"]} for error in why.errors()]).response()
 
 
-def answer_http(request: Request, why: Exception) -> Response:
+async def answer_http(request: Request, why: Exception) -> Response:
     """Starlette's own refusals: no such path, no such method."""
     assert isinstance(why, HTTPException)
     if why.status_code == 405:
