@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pytest_smartattend.prove",
         "plant every known defect and show which check catches it",
     ),
+    "serve": (
+        "pytest_smartattend.service.command",
+        "serve the platform and the endpoints that validate it",
+    ),
     "db": (
         "pytest_smartattend.postgres.database_command",
         "list, open and remove databases that failed tests left",

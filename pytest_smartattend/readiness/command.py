@@ -30,6 +30,8 @@ _NOTHING_TO_RUN = 5
 OF_OTHER_SHARDS = frozenset({"shard_absent", "check_missing"})
 #: Plugins that may lie in the same environment; no shipped check uses them, and each process would take a second for them.
 IDLE_PLUGINS = ("hypothesispytest", "schemathesis", "pytest_postgresql")
+#: variables by which a project changes how its own tests run
+NOT_FOR_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 #: What a project's configuration may say about its own tests must not change which shipped checks run, or how.
 _NEUTRAL = (
     "addopts=",
@@ -118,13 +120,17 @@ def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
     for name in ("subject", "scope", "requirements", "sabotage", "shard", "durations"):
         if getattr(arguments, name):
             words.append(f"--smartattend-{name}={getattr(arguments, name)}")
-    return [*words, *arguments.pytest_arguments]
+    return [*words, *words_after(arguments)]
+
+
+def words_after(arguments: argparse.Namespace) -> list[str]:
+    """What stood behind ``--``."""
+    return list(arguments.pytest_arguments)
 
 
 def _run_pytest(arguments: argparse.Namespace, reports: Path) -> tuple[int, int]:
     """Process id and exit status of the run. Ctrl-C and TERM are handed on, once each, to pytest alone."""
-    environment = {key: value for key, value in os.environ.items() if key not in {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}}
-    environment.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
+    environment = {key: value for key, value in os.environ.items() if key not in NOT_FOR_PYTEST}
     child = subprocess.Popen(
         command_line(arguments, reports),
         env=environment,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import psycopg
 
+from pytest_smartattend.errors import UsageError
 from pytest_smartattend.reference.api.passwords import hash_password
 from pytest_smartattend.target.observer import OURS
 from pytest_smartattend.target.people import Account, Roster
@@ -24,8 +27,8 @@ _USER = (
 
 
 @cache
-def _hash() -> str:
-    return hash_password(PASSWORD, rounds=2)
+def _hash(password: str) -> str:
+    return hash_password(password, rounds=2)
 
 
 class Seeder:
@@ -37,14 +40,16 @@ class Seeder:
 
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg.connect(dsn, autocommit=True, application_name=OURS)
-        self._superadmins = {role: _account("superadmin", None) for role in ("superadmin", "next superadmin")}
-        self._insert([*self._superadmins.values()])
+        self._superadmins: dict[str, Account] = {}
 
     def tenant(self, kind: str) -> tuple[str, dict[str, Account], Roster]:
         """A new tenant: its id, role → account, and what its people may attend. Superadmins are the same for all.
 
         For ``admin`` and ``superadmin`` there is also a ``next`` one, who takes over from them.
         """
+        if not self._superadmins:
+            self._superadmins = {role: _account("superadmin", None) for role in ("superadmin", "next superadmin")}
+            self._insert([*self._superadmins.values()])
         tenant_id = str(uuid.uuid4())
         roles = ("member", "staff", "admin", "next admin")
         accounts = {role: _account(role.removeprefix("next "), tenant_id) for role in roles}
@@ -59,6 +64,23 @@ class Seeder:
             self._insert([*accounts.values(), other])
             self._enrol(tenant_id, roster)
         return tenant_id, {**accounts, **self._superadmins}, roster
+
+    def stage(self, tenant_id: str) -> tuple[Account, Roster]:
+        """A new member in a tenant that is there, whom nobody can log in as, with slots of their own.
+
+        Raises:
+            UsageError: there is no such tenant.
+        """
+        row = self._connection.execute("select kind from tenants where id = %s", [tenant_id]).fetchone()
+        if row is None:
+            raise UsageError(f"there is no tenant {tenant_id}. Log in as an admin of one.")
+        member, other = (replace(_account("member", tenant_id), password=secrets.token_hex(16)) for _ in range(2))
+        sessions = tuple(str(uuid.uuid4()) for _ in range(2)) if row[0] == "school" else ()
+        roster = Roster(row[0], member.user_id, other.user_id, sessions, DAYS)
+        with self._connection.transaction():
+            self._insert([member, other])
+            self._enrol(tenant_id, roster)
+        return member, roster
 
     def close(self) -> None:
         """End the connection."""
@@ -82,7 +104,8 @@ class Seeder:
 
     def _insert(self, accounts: list[Account]) -> None:
         rows = [
-            (one.user_id, one.tenant_id, one.role, one.email, f"The {one.role}", _hash(), SEEDED_AT) for one in accounts
+            (one.user_id, one.tenant_id, one.role, one.email, f"The {one.role}", _hash(one.password), SEEDED_AT)
+            for one in accounts
         ]
         self._connection.cursor().executemany(_USER, rows)
 
