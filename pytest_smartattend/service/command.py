@@ -138,7 +138,7 @@ def _tell_people(dsn: str) -> None:
     try:
         _, accounts, _ = seeder.tenant("school")
         for role, account in accounts.items():
-            print(f"  {role:<10} {account.email}", flush=True)
+            print(f"  {role:<15} {account.email}", flush=True)
         print(f"  their password: {PASSWORD}", flush=True)
     finally:
         seeder.close()
