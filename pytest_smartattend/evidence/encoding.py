@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from pytest_smartattend.errors import EvidenceError
+from pytest_smartattend.evidence.redaction import has_a_hint, redacted_values
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -144,15 +145,19 @@ def _leaf(value: object, depth: int) -> Json:
 
 
 def encode(value: object) -> str:
-    """`value` as one line of JSON, in ASCII; cut to `RECORD_LIMIT` characters where it is longer.
+    """`value` as one line of JSON, in ASCII and without secrets; cut to `RECORD_LIMIT` characters where it is longer.
 
     Raises:
         EvidenceError: as `plain`.
     """
-    line = ENCODER.encode(plain(value))
+    shown = plain(value)
+    line = ENCODER.encode(shown)
+    if has_a_hint(line):
+        shown = redacted_values(shown)
+        line = ENCODER.encode(shown)
     if len(line) <= RECORD_LIMIT:
         return line
     cut: dict[str, Json] = {"cut": line[:TEXT_LIMIT], "characters": len(line)}
     if isinstance(value, Mapping):  # what tells a reader which record this is, and what it decides, is kept whole
         cut |= {str(key): plain(member) for key, member in value.items() if key in {"name", "held", "seed"}}
-    return ENCODER.encode(cut)
+    return ENCODER.encode(redacted_values(cut))

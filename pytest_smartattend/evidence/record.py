@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pytest_smartattend.errors import EvidenceError
 from pytest_smartattend.evidence import stopwatch
+from pytest_smartattend.evidence.harmless import harmless
 from pytest_smartattend.evidence.journal import Journal
 
 #: operations are journaled in batches of this size: a storm makes ten thousand of them
@@ -51,7 +52,7 @@ class Evidence:
         held = bool(seen == expected)
         self._record("expect", {"name": name, "held": held, "seen": seen, "expected": expected})
         if not held:
-            raise AssertionError(f"{name}\n  seen:     {_shown(seen)}\n  expected: {_shown(expected)}")
+            raise AssertionError(f"{harmless(name)}\n  seen:     {_shown(seen)}\n  expected: {_shown(expected)}")
 
     def invariant(self, name: str, held: bool, detail: str = "") -> None:  # noqa: FBT001
         """Record whether something that must always hold does hold. A broken one is never outvoted or waived.
@@ -62,7 +63,7 @@ class Evidence:
         __tracebackhide__ = True
         self._record("invariant", {"name": name, "held": bool(held), "detail": detail})
         if not held:
-            raise AssertionError(f"the invariant is broken: {name}" + (f"\n  {detail}" if detail else ""))
+            raise AssertionError(harmless(f"the invariant is broken: {name}" + (f"\n  {detail}" if detail else "")))
 
     def measure(
         self, name: str, value: float, unit: str, limit: float | None = None, *, objective: bool = False
@@ -89,7 +90,7 @@ class Evidence:
         figures = {"value": float(value), "unit": unit, "limit": None if limit is None else float(limit)}
         self._record("measure", {"name": name, **figures, "objective": bool(objective)})
         if limit is not None and not objective and value > limit:
-            raise AssertionError(f"{name}: {value} {unit}, at most {limit} {unit} accepted")
+            raise AssertionError(f"{harmless(name)}: {value} {unit}, at most {limit} {unit} accepted")
 
     def event(self, kind: str, **data: object) -> None:
         """Add a line to the check's timeline, at the seconds since the test began."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_smartattend.errors import EvidenceError, UsageError
-from pytest_smartattend.evidence import encoding
+from pytest_smartattend.evidence import encoding, redaction
 from pytest_smartattend.readiness import reading, sealing
 from pytest_smartattend.readiness.page import render
 
@@ -48,8 +48,7 @@ def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
         EvidenceError: it is not to the schema, or the folder cannot be written.
     """
     ordered = {name: document[name] for name in _ORDER}
-    if not _is_unicode(ordered):  # a test's name or message with lone surrogates in it
-        ordered = encoding.well_formed(ordered)
+    ordered = _presentable(ordered)
     ordered["seal"] = sealing.seal(ordered, signing_key())
     faults = reading.schema_faults(ordered)
     if faults:
@@ -59,12 +58,15 @@ def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     return ordered
 
 
-def _is_unicode(document: Mapping[str, Any]) -> bool:
+def _presentable(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without secrets, and without lone surrogates of a test's name or message."""
+    text = json.dumps(document, ensure_ascii=False)
+    found: dict[str, Any] = redaction.redacted_values(document) if redaction.has_a_hint(text) else document
     try:
-        json.dumps(document, ensure_ascii=False).encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
-        return False
-    return True
+        found = encoding.well_formed(found)
+    return found
 
 
 def _replace(path: Path, content: str) -> None:

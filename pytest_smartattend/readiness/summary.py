@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_smartattend.readiness.reasons import CODES
+from pytest_smartattend.readiness.wording import figure, short
 
 #: how each status is called
 VERDICTS = {"ready": "READY", "at_risk": "AT RISK", "not_ready": "NOT READY", "incomplete": "INCOMPLETE"}
 #: lines of one kind before "… and more"
-LINES = 8
+LINES = 6
 
 
 def one_line(text: str) -> str:
@@ -26,7 +27,8 @@ def headline(document: Mapping[str, Any], status: str | None = None) -> str:
         status: the status to tell in place of the document's own.
     """
     verdict = VERDICTS[status or document["status"]]
-    return f"{verdict} for {document['scope']['text']} · target {document['target']['name']} · subject {document['subject']['name']}"
+    target, subject = document["target"]["name"], document["subject"]["name"]
+    return short(f"{verdict} for {document['scope']['text']} · target {target} · subject {subject}", 400)
 
 
 def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:
@@ -40,9 +42,9 @@ def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:
     yield f"  {integrity['required']} checks required, {integrity['reported']} reported, {counted}"
     for group in document["groups"]:
         votes = group["consensus"]
-        yield f"  {group['name']}: {votes['for']} for, {votes['against']} against, {votes['abstained']} not shown"
+        yield f"  {short(group['name'], 60)}: {votes['for']} for, {votes['against']} against, {votes['abstained']} not shown"
     yield from _objectives(document["objectives"])
-    yield f"  not exercised: {'; '.join(document['not_exercised'])[:200]}"
+    yield f"  not exercised: {short('; '.join(document['not_exercised']), 200)}"
     if where:
         yield f"  {where}"
 
@@ -51,14 +53,15 @@ def reasons(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """One line per reason, with the advice of the table."""
     for reason in entries[:LINES]:
         advice = CODES[reason["code"]].advice if reason["code"] in CODES else ""
-        yield f"  {reason['status']:<10} {reason['code']}: {reason['text'][:240]} → {advice}"
+        yield f"  {reason['status']:<10} {reason['code']}: {short(reason['text'], 240)} → {advice}"
     if len(entries) > LINES:
         yield f"  … and {len(entries) - LINES} more reasons"
 
 
 def _failures(document: Mapping[str, Any]) -> Iterator[str]:
     found = [
-        f"  {check['id']}: {one.get('name', '')}: seen {str(one.get('seen'))[:60]}, expected {str(one.get('expected'))[:60]}"
+        f"  {short(check['id'], 120)}: {short(one.get('name', ''), 80)}: seen {short(one.get('seen'), 60)}, "
+        f"expected {short(one.get('expected'), 60)}"
         for group in document["groups"]
         for check in group["checks"]
         for one in check["failures"][:1]
@@ -71,4 +74,5 @@ def _failures(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _objectives(objectives: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in [one for one in objectives if one["status"] != "met"][:LINES]:
-        yield f"  {one['name']}: {one['observed']:g} {one['unit']} of {one['limit']:g} {one['unit']}, {one['status']}"
+        seen, limit = figure(one["observed"], one["unit"]), figure(one["limit"], one["unit"])
+        yield f"  {short(one['name'], 80)}: {seen} of {limit}, {one['status'].replace('_', ' ')} ({short(one['check'], 120)})"

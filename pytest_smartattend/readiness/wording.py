@@ -1,28 +1,22 @@
-"""Figures and texts as people read them; hostile text made harmless."""
+"""Figures and texts as people read them."""
 
 from __future__ import annotations
 
 import json
 import re
 
+from pytest_smartattend.evidence.harmless import harmless
+
 #: status of a check → (sign, class): never told by colour alone
 SIGNS = {"passed": ("✓", "good"), "rerun": ("↻", "risk"), "xpassed": ("?", "risk"), "skipped": ("/", "gap")}
 _BAD = {"failed", "error", "xfailed"}
 
-# Terminal sequences, control characters, and what turns the direction of writing: no text of ours needs them.
-_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SIZES = ((1e-6, "µs", 1e6), (1e-3, "ms", 1e3), (1.0, "s", 1.0))
 
 
 def sign(status: str) -> tuple[str, str]:
     """The sign and the class in which a check's status is shown."""
     return SIGNS.get(status) or (("✗", "bad") if status in _BAD else ("○", "gap"))
-
-
-def harmless(text: str) -> str:
-    """`text` without terminal sequences; other control characters are shown as a replacement character."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _SEQUENCES.sub("", text)) if not text.isprintable() else text
 
 
 def short(value: object, length: int = 300) -> str:

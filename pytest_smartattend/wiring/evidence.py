@@ -180,6 +180,8 @@ def pytest_runtest_makereport(
     """End the attempt with its last report, after every other plugin has had its say about the outcome."""
     report = yield
     recorder = _recorder(item.config)
+    if report.failed or recorder.current is not None:
+        _without_secrets(report)
     recorder.phases[call.when] = report.outcome
     recorder.expected_to_fail |= hasattr(report, "wasxfail")
     evidence = recorder.current
@@ -196,6 +198,16 @@ def pytest_runtest_makereport(
             if item.config.getoption("htmlpath", None):
                 _show_in_pytest_html(report, evidence)
     return report
+
+
+def _without_secrets(report: pytest.TestReport) -> None:
+    """What a check saw goes into JUnit, pytest-html and others as pytest made it, and a traceback shows everything."""
+    from pytest_smartattend.evidence.redaction import redact_within, redacted
+
+    text = str(report.longrepr or "")
+    if redacted(text) != text:
+        report.longrepr = redact_within(report.longrepr)
+    report.sections = [(title, redacted(shown)) for title, shown in report.sections]
 
 
 def _show_in_pytest_html(report: pytest.TestReport, evidence: Evidence) -> None:

@@ -29,9 +29,7 @@ def _template() -> Any:  # noqa: ANN401
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(
-        short=wording.short, duration=wording.duration, anchor=wording.anchor, harmless=wording.harmless
-    )
+    environment.filters.update(short=wording.short, duration=wording.duration, anchor=wording.anchor)
     environment.globals.update(sign=wording.sign, figure=wording.figure, many=wording.many, edge_signs=states.SIGNS)
     return environment.get_template("readiness.html.jinja")
 

@@ -6,11 +6,12 @@ import json
 import re
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_smartattend.readiness import reading, repeating, wording
+from pytest_smartattend.readiness import folder, reading, repeating, wording
 from pytest_smartattend.readiness.page import figures, geometry, groups, render, states, times
 from tests.unit.readiness import documents
 
@@ -135,6 +136,14 @@ def test_ten_thousand_checks_are_drawn_within_the_time_of_a_sip() -> None:
     assert time.process_time() - began < 3
     assert len(page) < 4_000_000
     Strict(page)
+
+
+def test_a_report_of_ten_thousand_checks_is_written_within_three_seconds(tmp_path: Path) -> None:
+    document = {name: part for name, part in documents.large(10_000, 2_000).items() if name != "seal"}
+    began = time.process_time()
+    folder.write(tmp_path, document)
+    assert time.process_time() - began < 3
+    assert reading.read(tmp_path / "readiness.json")["status"] == "not_ready"
 
 
 def test_an_older_document_without_the_newer_keys_is_drawn_too() -> None:
