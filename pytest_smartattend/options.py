@@ -204,6 +204,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("report", None, _folder, "a folder", "write readiness.json and readiness.html into this folder"),
     Option(
+        "history",
+        None,
+        _folder,
+        "a file",
+        "append this run's verdict to this file, and show the trend; default: what the last report remembers",
+    ),
+    Option(
         "strict",
         default=False,
         parse=_flag,
@@ -284,6 +291,7 @@ class Settings:
     allow_host: tuple[str, ...]
     checks: tuple[str, ...]
     report: Path | None
+    history: Path | None
     strict: bool
     subject: str
     scope: Path | None

@@ -64,6 +64,7 @@ class Facts:
         sabotage: the planted defect; empty for none.
         subject: as `subject.Asked.answer` gives it.
         history: entries of earlier documents, oldest first.
+        history_fault: what is wrong with the file that they come from; empty for nothing.
         proof: content of ``proof.json``; None where there is none.
         suites: sha256 over the files of the shipped suites.
     """
@@ -75,6 +76,7 @@ class Facts:
     sabotage: str
     subject: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()
+    history_fault: str = ""
     proof: Mapping[str, Any] | None = None
     suites: str = ""
 
@@ -92,6 +94,7 @@ def build(facts: Facts, seen: Seen, journals: Sequence[ReadJournal]) -> dict[str
         "versions": _versions(facts, witness),
         "proof": facts.proof,
         "history": [dict(entry) for entry in facts.history][-HISTORY:],
+        "history_fault": facts.history_fault,
     }
     required = required_ids(facts.requirements, document["scope"])
     tests = _tests_of(fates, witness, _in_order(required, facts.requirements))

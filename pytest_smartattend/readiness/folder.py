@@ -12,6 +12,7 @@ from typing import Any
 from pytest_smartattend.errors import EvidenceError, UsageError
 from pytest_smartattend.evidence import encoding, redaction
 from pytest_smartattend.readiness import reading, sealing
+from pytest_smartattend.readiness.history import entry_of
 from pytest_smartattend.readiness.page import render
 
 DOCUMENT = "readiness.json"
@@ -22,7 +23,7 @@ PREVIOUS = "previous.json"
 #: the order of keys in the file: what decides comes first
 _ORDER = (
     "schema_version", "status", "status_reasons", "target", "subject", "scope", "run", "integrity", "groups",
-    "objectives", "findings", "recommendations", "faults", "proof", "versions", "not_exercised", "history",
+    "objectives", "findings", "recommendations", "faults", "proof", "versions", "not_exercised", "history", "history_fault",
 )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def write(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         EvidenceError: it is not to the schema, or the folder cannot be written.
     """
-    ordered = {name: document[name] for name in _ORDER}
+    ordered = {name: document[name] for name in _ORDER if name in document}
     ordered = _presentable(ordered)
     ordered["seal"] = sealing.seal(ordered, signing_key())
     faults = reading.schema_faults(ordered)
@@ -107,15 +108,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
         return []
     if sealing.faults(document, signing_key(), must_be_signed=False):
         return []
-    entry = {
-        "run": document["run"]["id"],
-        "at": document["run"]["finished"] or document["run"]["started"],
-        "status": document["status"],
-        "target": document["target"]["name"],
-        "subject": document["subject"]["name"],
-        "sha256": document["seal"]["sha256"],
-    }
-    return [*document["history"], entry]
+    return [*document["history"], entry_of(document)]
 
 
 def proof(folder: Path) -> dict[str, Any] | None:

@@ -45,6 +45,8 @@ def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:
         yield f"  {short(group['name'], 60)}: {votes['for']} for, {votes['against']} against, {votes['abstained']} not shown"
     yield from _objectives(document["objectives"])
     yield f"  not exercised: {short('; '.join(document['not_exercised']), 200)}"
+    if document.get("history_fault"):
+        yield f"  history: {short(document['history_fault'], 200)}"
     if where:
         yield f"  {where}"
 

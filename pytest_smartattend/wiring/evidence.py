@@ -87,7 +87,7 @@ def makes_a_verdict(config: pytest.Config) -> bool:
     only_looking = (
         "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow"
     )  # fmt: skip
-    return (settings.report is not None or settings.strict) and not any(
+    return (settings.report is not None or settings.history is not None or settings.strict) and not any(
         getattr(config.option, name, None) for name in only_looking
     )
 

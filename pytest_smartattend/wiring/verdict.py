@@ -12,9 +12,10 @@ import pytest
 from pytest_smartattend.errors import SmartattendError, UsageError
 from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.evidence.journal import read_all
+from pytest_smartattend.options import Settings
 from pytest_smartattend.readiness import document as documents
 from pytest_smartattend.readiness import folder as reports
-from pytest_smartattend.readiness import requirements, scope, subject, summary
+from pytest_smartattend.readiness import history, requirements, scope, subject, summary
 from pytest_smartattend.readiness.integrity import Seen
 from pytest_smartattend.readiness.reasons import STATUSES
 from pytest_smartattend.wiring import evidence as evidence_wiring
@@ -39,7 +40,8 @@ class Clerk:
             needed = requirements.load(settings.requirements or requirements.SHIPPED)
             declared = scope.load(settings.scope, needed)
             reports.signing_key()
-        except UsageError as problem:
+            earlier, fault = _earlier(settings)
+        except SmartattendError as problem:
             raise pytest.UsageError(str(problem)) from None
         self._subject = subject.Asked(settings.subject, config.rootpath, settings.report)
         self._facts = documents.Facts(
@@ -56,7 +58,8 @@ class Clerk:
             target=settings.target,
             sabotage=settings.sabotage,
             subject={"name": "unknown", "source": "unknown", "commit": None, "dirty": None, "image": None},
-            history=reports.history(settings.report) if settings.report else (),
+            history=earlier,
+            history_fault=fault,
             proof=reports.proof(settings.report) if settings.report else None,
         )
 
@@ -110,7 +113,12 @@ class Clerk:
         facts = replace(self._facts, run=run, subject=self._subject.answer(), suites=_digest_of_suites())
         document = documents.build(facts, seen, journals)
         folder = self._run.settings.report
-        return reports.write(folder, document) if folder else document
+        if folder is None:
+            return document
+        written = reports.write(folder, document)
+        if self._run.settings.history is not None:
+            history.append(self._run.settings.history, history.entry_of(written))
+        return written
 
     def tell(self, terminal: pytest.TerminalReporter) -> None:
         """Say the verdict at the end of pytest's output."""
@@ -127,6 +135,18 @@ class Clerk:
         terminal.line(first, bold=True)
         for line in rest:
             terminal.line(line)
+
+
+def _earlier(settings: Settings) -> tuple[list[dict[str, Any]], str]:
+    """The runs before this one, and what is wrong with the file that remembers them."""
+    if settings.history is None:
+        return (reports.history(settings.report) if settings.report else []), ""
+    if settings.report is None:
+        raise UsageError(
+            "--smartattend-history remembers reports, and none is written. Say --smartattend-report=FOLDER."
+        )
+    history.must_be_usable(settings.history)
+    return history.read(settings.history, documents.HISTORY)
 
 
 def _digest_of_suites() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_smartattend.readiness.page.geometry import WIDTH, LogScale, bars
@@ -86,7 +86,7 @@ def measurements(document: Document) -> list[tuple[str, Mapping[str, Any]]]:
 
 def trend(document: Document) -> dict[str, Any] | None:
     """This run after the earlier ones, oldest first, and what changed last; None without earlier ones."""
-    if not document["history"]:
+    if not document["history"] and not document.get("history_fault"):
         return None
     now = {
         "at": document["run"]["finished"] or document["run"]["started"],
@@ -98,4 +98,19 @@ def trend(document: Document) -> dict[str, Any] | None:
     alike = [one for one in document["history"] if one["target"] == now["target"]]
     before = alike[-1] if alike else None
     changed = before is not None and before["status"] != now["status"]
-    return {"runs": runs, "before": before, "changed": changed}
+    return {"runs": runs, "before": before, "changed": changed, "lines": _lines([*alike, document])}
+
+
+def _lines(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each objective of the last run over those runs that measured it, as bars; for fewer than two there is none."""
+    found = []
+    for one in runs[-1]["objectives"][:ROWS]:
+        seen = [
+            earlier["observed"]
+            for run in runs
+            for earlier in run.get("objectives", ())
+            if (earlier["name"], earlier["check"], earlier["unit"]) == (one["name"], one["check"], one["unit"])
+        ]
+        if len(seen) > 1:
+            found.append({**one, "first": seen[0], "runs": len(seen), "path": bars(seen, 30, max(*seen, 1e-12))})
+    return found

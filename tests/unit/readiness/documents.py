@@ -197,7 +197,7 @@ def ready() -> dict[str, Any]:
         },
     ]
     history = [
-        {"run": f"r{n}", "at": f"2026-{9 + n // 4:02}-{1 + n % 4 * 7:02}T02:00:00.000000Z", "status": s, "target": "reference", "subject": f"commit{n}", "sha256": "b" * 64}
+        {"run": f"r{n}", "at": f"2026-{9 + n // 4:02}-{1 + n % 4 * 7:02}T02:00:00.000000Z", "status": s, "target": "reference", "subject": f"commit{n}", "sha256": "b" * 64, "objectives": [{"name": "RTO", "check": failover["id"], "unit": "s", "observed": 0.9 - n / 20}]}
         for n, s in enumerate(("not_ready", "not_ready", "incomplete", "at_risk", "ready", "ready", "at_risk", "ready"))
     ]  # fmt: skip
     proof = {
