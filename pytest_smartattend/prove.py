@@ -29,6 +29,7 @@ import pytest
 
 from pytest_smartattend import marks
 from pytest_smartattend.errors import EvidenceError, UsageError
+from pytest_smartattend.readiness import requirements, scope
 from pytest_smartattend.readiness.command import IDLE_PLUGINS
 from pytest_smartattend.sabotage import catalogue
 
@@ -45,7 +46,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the catalogue and stop")
     parser.add_argument("--others", action="store_true", help="run every check on every defect: who else sees it?")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the proof as JSON, for the report")
+    parser.add_argument(
+        "--scope", type=Path, metavar="TOML", help="prove your own checks on the [[sabotages]] of this readiness.toml"
+    )
+    parser.add_argument("--suites", metavar="PATH", help="with --scope: where your own checks are")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="defects tried at a time")
+    parser.add_argument(
+        "pytest_arguments", nargs="*", metavar="-- ARGUMENTS", help="with --scope: for pytest, after --"
+    )
+
+
+@dataclass(frozen=True)
+class Field:
+    """Whose checks are tried on which defects.
+
+    Attributes:
+        breaks: sabotage → the promise that it breaks.
+        collect: where the checks are, as pytest takes it.
+        options: how pytest is called.
+    """
+
+    breaks: Mapping[str, str]
+    collect: list[str]
+    options: list[str]
+
+
+def _field(arguments: argparse.Namespace) -> Field:
+    if arguments.scope is None:
+        breaks = {entry.name: entry.breaks for entry in catalogue.by_name().values()}
+        return Field(breaks, ["--pyargs", SUITES], [*_ALONE, "--smartattend-target=reference"])
+    if not arguments.suites:
+        raise UsageError("--scope: say where your own checks are: --suites=tests/readiness")
+    declared = scope.load(arguments.scope, requirements.load())
+    if not declared.sabotages:
+        raise UsageError(f"{arguments.scope} has no [[sabotages]]. Declare the defects that your checks must catch.")
+    options = ["-p", "no:cacheprovider", f"--smartattend-scope={arguments.scope.absolute()}"]
+    breaks = {entry["name"]: entry["breaks"] for entry in declared.sabotages}
+    return Field(breaks, [arguments.suites], [*options, *arguments.pytest_arguments])
 
 
 @dataclass(frozen=True)
@@ -89,17 +126,20 @@ class Attempt:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the matrix; 0 when everything is accounted for, 1 otherwise."""
-    entries = catalogue.by_name()
+    field = _field(arguments)
     if arguments.list:
-        for entry in entries.values():
-            print(f"{entry.name:34} {entry.breaks}")
+        for name, breaks in field.breaks.items():
+            print(f"{name:34} {breaks}")
         return 0
-    unknown = [name for name in arguments.names if name not in entries]
+    unknown = [name for name in arguments.names if name not in field.breaks]
     if unknown:
         raise UsageError(f"no such sabotage: {', '.join(unknown)}. `smartattend prove --list` shows the catalogue.")
-    checks = shipped_checks()
+    checks = shipped_checks() if arguments.scope is None else collected_checks(field)
+    # commands of one's own change one working folder: one at a time
+    jobs = arguments.jobs if arguments.scope is None else 1
     attempts = []
-    with _attempts(arguments.names or list(entries), checks, everybody=arguments.others, jobs=arguments.jobs) as ended:
+    names = arguments.names or list(field.breaks)
+    with _attempts(names, checks, field, everybody=arguments.others, jobs=jobs) as ended:
         for attempt in ended:
             print("\n".join(_told(attempt)), flush=True)
             attempts.append(attempt)
@@ -107,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
     for check in missing:
         print(f"UNPROVEN  {check} caught no sabotage")
     if arguments.out:
-        _write(arguments.out, attempts, checks)
+        _write(arguments.out, attempts, checks, field.breaks)
     return 0 if all(attempt.caught for attempt in attempts) and not missing else 1
 
 
@@ -117,13 +157,25 @@ def shipped_checks() -> list[Check]:
     Raises:
         EvidenceError: the suites cannot be collected, or one promises a sabotage that is not in the catalogue.
     """
+    breaks = dict.fromkeys(catalogue.by_name(), "")
+    return collected_checks(Field(breaks, ["--pyargs", SUITES], [*_ALONE, "--smartattend-target=reference"]))
+
+
+def collected_checks(field: Field) -> list[Check]:
+    """Every cell of every check of `field`.
+
+    Raises:
+        EvidenceError: they cannot be collected, or one promises a sabotage that is not known.
+    """
     listing = _Listing()
     with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as folder:
-        command = [*_ALONE, "--pyargs", SUITES, "--collect-only", "-p", "no:terminal", "--rootdir", folder]
-        status = pytest.main([*command, "--smartattend-target=reference", "-p", "no:xdist"], plugins=[listing])
+        command = [*field.options, *field.collect, "--collect-only", "-p", "no:terminal", "-p", "no:xdist"]
+        status = pytest.main(
+            [*command, "--rootdir", folder if field.collect[0] == "--pyargs" else "."], plugins=[listing]
+        )
     if status != pytest.ExitCode.OK:
-        raise EvidenceError(f"the suites cannot be collected. See why: pytest --pyargs {SUITES} --collect-only")
-    strange = {name for check in listing.checks for name in check.promises} - set(catalogue.by_name())
+        raise EvidenceError(f"the checks cannot be collected. See why: pytest {' '.join(field.collect)} --collect-only")
+    strange = {name for check in listing.checks for name in check.promises} - set(field.breaks)
     if strange:
         raise EvidenceError(f"promised, but not in the catalogue: {', '.join(sorted(strange))}. Correct the mark.")
     return listing.checks
@@ -143,13 +195,15 @@ class _Listing:
 
 
 @contextmanager
-def _attempts(names: list[str], checks: list[Check], *, everybody: bool, jobs: int) -> Iterator[Iterable[Attempt]]:
+def _attempts(
+    names: list[str], checks: list[Check], field: Field, *, everybody: bool, jobs: int
+) -> Iterator[Iterable[Attempt]]:
     """The attempts as they end, in the order of `names`. Leaving early ends what still runs."""
     running = _Running()
     pool = ThreadPoolExecutor(max(1, jobs))
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield pool.map(partial(_attempt, checks=checks, everybody=everybody, run=running.run), names)
+        yield pool.map(partial(_attempt, checks=checks, field=field, everybody=everybody, run=running.run), names)
     finally:
         running.stop()
         pool.shutdown(cancel_futures=True)
@@ -198,20 +252,17 @@ class _Running:
 
 
 def _attempt(
-    name: str, *, checks: list[Check], everybody: bool, run: Callable[[list[str]], tuple[int, str]]
+    name: str, *, checks: list[Check], field: Field, everybody: bool, run: Callable[[list[str]], tuple[int, str]]
 ) -> Attempt:
     promising = [check for check in checks if name in check.promises]
     promised = frozenset(check.id for check in promising)
     if not promising and not everybody:
         return Attempt(name, promised, problem="no check promises to catch it: add it to a check's `detects`")
     with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as folder:
-        what = ["--pyargs", SUITES] if everybody else [check.node for check in promising]
-        status, output = run(
-            [
-                *(sys.executable, "-m", "pytest", *what, *_ALONE, "-q", "--rootdir", folder),
-                *("--smartattend-target=reference", f"--smartattend-sabotage={name}", f"--smartattend-report={folder}"),
-            ]
-        )
+        what = field.collect if everybody else [check.node for check in promising]
+        root = ["--rootdir", folder if field.collect[0] == "--pyargs" else "."]
+        told = [f"--smartattend-sabotage={name}", f"--smartattend-report={folder}"]
+        status, output = run([sys.executable, "-m", "pytest", *what, *field.options, "-q", *root, *told])
         document = Path(folder) / "readiness.json"
         if status not in {0, 1} or not document.exists():
             return Attempt(name, promised, problem=f"pytest ended with exit status {status}:\n{output[-3000:]}")
@@ -244,15 +295,14 @@ def _told(attempt: Attempt) -> Iterator[str]:
         yield f"{'':8}  {attempt.problem}"
 
 
-def _write(path: Path, attempts: list[Attempt], checks: list[Check]) -> None:
-    entries = catalogue.by_name()
+def _write(path: Path, attempts: list[Attempt], checks: list[Check], breaks: Mapping[str, str]) -> None:
     proof = {
         "version": 1,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),  # noqa: TID251 - when the proof was made, for people
         "sabotages": [
             {
                 "name": attempt.name,
-                "breaks": entries[attempt.name].breaks,
+                "breaks": breaks[attempt.name],
                 "promised": sorted(attempt.promised),
                 "caught_by": sorted(attempt.caught_by),
                 "status": "caught" if attempt.caught else "missed",

@@ -15,14 +15,21 @@
     reason = "fixed in the next release, ticket 4711"
     owner = "Ada"
     expires = 2026-12-31                # void after the end of that day, UTC
+
+    [[sabotages]]                       # a defect of your own to plant, for `smartattend prove --scope`
+    name = "checkins-kept-twice"        # as a check of yours promises: @pytest.mark.detects("checkins-kept-twice")
+    breaks = "a check-in can be stored twice"
+    plant = "git apply sabotages/twice.patch"
+    heal = "git apply --reverse sabotages/twice.patch"
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +41,9 @@ _KEYS: Mapping[str, set[str]] = {
     "not_applicable": {"id", "reason"},
     "waivers": {"id", "reason", "owner", "expires"},
 }
-_TOP = {"requirements", "postgres", "required", *_KEYS}
+_SABOTAGE = {"name", "breaks", "plant", "heal"}
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_TOP = {"requirements", "postgres", "required", "sabotages", *_KEYS}
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Scope:
         required: ids required beyond the requirements.
         not_applicable: mappings with ``id`` and ``reason``.
         waivers: mappings with ``id``, ``reason``, ``owner``, ``expires`` (``YYYY-MM-DD``, valid through that day, UTC).
+        sabotages: mappings with ``name``, ``breaks``, and the commands ``plant`` and ``heal``.
     """
 
     digest: str = ""
@@ -54,6 +64,7 @@ class Scope:
     required: tuple[str, ...] = ()
     not_applicable: tuple[Mapping[str, str], ...] = ()
     waivers: tuple[Mapping[str, str], ...] = field(default=())
+    sabotages: tuple[Mapping[str, str], ...] = field(default=())
 
 
 def load(path: Path | None, requirements: Requirements) -> Scope:
@@ -97,7 +108,24 @@ class _Reader:
             raise self._wrong("postgres", "`postgres` must be a major version, such as 17")
         required = tuple(self._own(table.get("required", [])))
         excluded = tuple(self._entries(table, "not_applicable", required))
-        return Scope(digest, postgres, required, excluded, tuple(self._entries(table, "waivers", required)))
+        waivers = tuple(self._entries(table, "waivers", required))
+        return Scope(digest, postgres, required, excluded, waivers, tuple(self._sabotages(table)))
+
+    def _sabotages(self, table: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+        entries = table.get("sabotages", [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise self._wrong("sabotages", "write [[sabotages]] with two brackets, once per defect")
+        seen: set[str] = set()
+        for entry in entries:
+            name = str(entry.get("name", "sabotages"))
+            if set(entry) != _SABOTAGE or not all(isinstance(one, str) and one.strip() for one in entry.values()):
+                raise self._wrong(
+                    name, f"a sabotage takes {', '.join(sorted(_SABOTAGE))}, each a text; {name} does not"
+                )
+            if not _NAME.fullmatch(name) or name in seen:
+                raise self._wrong(name, f"{name!r} must be lower case with hyphens, and stand once")
+            seen.add(name)
+            yield dict(entry)
 
     def _own(self, ids: object) -> list[str]:
         if not isinstance(ids, list):

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_smartattend.errors import SmartattendError, UsageError
 from pytest_smartattend.options import Settings
+from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import run as run_wiring
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def _check(settings: Settings, root: Path) -> None:
             f"--smartattend-target={target} needs {' and '.join(f'--smartattend-{name}=…' for name in lacking)}. "
             "`smartattend init` writes an adapter to begin with."
         )
-    if settings.sabotage:
-        raise UsageError("--smartattend-sabotage plants defects in the reference only. Take it away, or the target.")
+    if planting.shipped(settings):
+        raise UsageError(
+            "--smartattend-sabotage plants the defects of the catalogue in the reference only. Declare one of your own in "
+            "the [[sabotages]] of readiness.toml, or take it away."
+        )
     read = adapter.read(settings.adapter, root)
     if target == "url":
         url_platform.check(settings.url, read, settings.allow_host)

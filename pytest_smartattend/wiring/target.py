@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_smartattend.errors import NotOffered
+from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
 
@@ -35,9 +36,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if settings.sabotage:
         from pytest_smartattend.sabotage import catalogue
 
-        if settings.sabotage not in catalogue.by_name():
+        if settings.sabotage not in catalogue.by_name() and planting.own(settings) is None:
             raise pytest.UsageError(
-                f"--smartattend-sabotage: there is no {settings.sabotage!r}. `smartattend prove --list` shows the catalogue."
+                f"--smartattend-sabotage: there is no {settings.sabotage!r}. `smartattend prove --list` shows the "
+                "catalogue; a defect of your own stands in the [[sabotages]] of --smartattend-scope."
             )
     asks = [item for item in items if not PLATFORMS.isdisjoint(getattr(item, "fixturenames", ()))]
     if not asks:
@@ -64,7 +66,7 @@ def _reference(run: run_wiring.Run, server: Server) -> ReferencePlatform:
         run.scratch("platform"),
         workers=settings.platform_workers,
         seed=settings.seed,
-        sabotage=settings.sabotage,
+        sabotage=planting.shipped(settings),
     )
 
 
@@ -108,7 +110,7 @@ def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> It
     settings = run_wiring.of(config).settings
     database = postgres.pool(ReferenceSchema()).take()
     platform = InProcessPlatform(
-        database, clock, workers=settings.platform_workers, sabotage=settings.sabotage, seed=settings.seed
+        database, clock, workers=settings.platform_workers, sabotage=planting.shipped(settings), seed=settings.seed
     )
     about(config, "target", platform.describe())
     yield platform

@@ -16,6 +16,7 @@ from pytest_smartattend.prove import Attempt, Check
 from pytest_smartattend.sabotage import catalogue
 
 ONE, TWO = "scenarios/one", "scenarios/two"
+FIELD = prove.Field({"x": "it", "y": "another"}, ["--pyargs", prove.SUITES], [])
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,9 @@ def test_a_defect_counts_as_caught_only_by_everybody_who_promised_it(attempt: At
 
 
 def test_a_defect_that_nobody_promised_to_catch_is_missed_without_a_run() -> None:
-    attempt = prove._attempt("x", checks=[Check(ONE, "a::b", frozenset({"y"}))], everybody=False, run=_must_not_run)
+    attempt = prove._attempt(
+        "x", checks=[Check(ONE, "a::b", frozenset({"y"}))], field=FIELD, everybody=False, run=_must_not_run
+    )
     assert not attempt.caught
     assert "add it to a check's `detects`" in attempt.problem
 
@@ -51,7 +54,7 @@ def test_only_the_checks_that_promised_are_asked() -> None:
         return 3, "no"
 
     checks = [Check(ONE, "one.py::test_one", frozenset({"x"})), Check(TWO, "two.py::test_two", frozenset({"y"}))]
-    attempt = prove._attempt("x", checks=checks, everybody=False, run=run)
+    attempt = prove._attempt("x", checks=checks, field=FIELD, everybody=False, run=run)
     assert attempt.problem == "pytest ended with exit status 3:\nno"
     assert [word for word in asked[0] if "::" in word] == ["one.py::test_one"]
 
