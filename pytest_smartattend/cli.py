@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "gate": ("pytest_smartattend.readiness.gate_command", "read a readiness.json and exit with its verdict"),
     "merge": ("pytest_smartattend.readiness.merge_command", "put the documents of all shards together and gate them"),
+    "convert": ("pytest_smartattend.readiness.convert_command", "write a readiness.json as CTRF or JUnit"),
     "prove": (
         "pytest_smartattend.prove",
         "plant every known defect and show which check catches it",
