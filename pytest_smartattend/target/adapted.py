@@ -164,7 +164,7 @@ class AdaptedPlatform:
         return GivenTokens(self._logged_in if tokens.kind == "login" else self._given)
 
     def _logged_in(self, account: Account) -> str:
-        client = Client(self._http, None, lambda _operation: None)
+        client = self.seed_free_client()
         answer = client.call("POST", "/auth/login", {"email": account.email, "password": account.password}).must()
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str):
@@ -242,6 +242,14 @@ class AdaptedPlatform:
         """What templates of the adapter may say of this run."""
         return {"secret": self._secret, "adapter_folder": str(self.adapter.folder)}
 
+    def seed_free_client(self) -> Client:
+        """Nobody, who asks what anybody may; nothing of it is recorded."""
+        return Client(self._http, None, lambda _operation: None)
+
     def stop(self) -> None:
+        """End what we hold of it."""
+        self.close()
+
+    def close(self) -> None:
         """End what we hold of it."""
         self._closing.close()

@@ -106,7 +106,7 @@ class CommandPlatform(AdaptedPlatform):
             self._speak(f"http://127.0.0.1:{self._port}")
             self._stand_between()
         except BaseException:
-            self.stop()
+            self._closing.close()
             raise
 
     def _stand_between(self) -> None:

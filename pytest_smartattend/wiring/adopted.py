@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_smartattend.errors import SmartattendError, UsageError
+from pytest_smartattend.errors import NotOffered, SmartattendError, UsageError
 from pytest_smartattend.options import Settings
 from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import run as run_wiring
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from pytest_smartattend.loop.clock import LoopClock
     from pytest_smartattend.postgres.schema import Schema
+    from pytest_smartattend.postgres.server import Server
     from pytest_smartattend.target.adapted import AdaptedPlatform
     from pytest_smartattend.target.adapter import Adapter
+    from pytest_smartattend.target.clocked import ClockedPlatform
     from pytest_smartattend.target.platform import Platform
     from pytest_smartattend.target.translator import Translator
 
@@ -72,14 +78,10 @@ def started(request: pytest.FixtureRequest) -> AdaptedPlatform | Platform:
     Raises:
         SmartattendError: it cannot be had; the message says which step, and what to do.
     """
-    from pytest_smartattend.target import adapter as adapters
-    from pytest_smartattend.target.translator import Translator
-
     config = request.config
     settings = run_wiring.of(config).settings
-    adapter = adapters.read(settings.adapter, config.rootpath)
-    given: Translator | Platform | None = config.hook.pytest_smartattend_target(config=config, adapter=adapter)
-    if given is not None and not isinstance(given, Translator):
+    adapter, given = _adapter_and_hook(config)
+    if not (given is None or _is_translator(given)):
         return given
     if settings.target == "url":
         from pytest_smartattend.target.url_platform import UrlPlatform
@@ -88,14 +90,49 @@ def started(request: pytest.FixtureRequest) -> AdaptedPlatform | Platform:
     from pytest_smartattend.target.command_platform import CommandPlatform
 
     server = request.getfixturevalue("_smartattend_postgres")
-    return CommandPlatform(
-        settings.command,
-        adapter,
-        server,
-        server.pool(schema_of(settings, adapter, config.rootpath)).take(),
-        config.rootpath,
-        run_wiring.of(config).scratch("platform"),
-        workers=settings.platform_workers,
-        seed=settings.seed,
-        translator=given,
-    )
+    return CommandPlatform(*_given(config, server, adapter, "platform"), **_options(settings, given))
+
+
+_NUMBERS = itertools.count()
+
+
+def clocked(config: pytest.Config, server: Server, clock: LoopClock) -> ClockedPlatform:
+    """A platform of a check's own, started by the command, on `clock`.
+
+    Raises:
+        NotOffered: the target is a URL, or its time cannot be held.
+        SmartattendError: it does not start.
+    """
+    settings = run_wiring.of(config).settings
+    if settings.target != "command":
+        raise NotOffered("a clock that can be held: it runs elsewhere")
+    from pytest_smartattend.target.clocked import ClockedPlatform
+
+    adapter, given = _adapter_and_hook(config)
+    if given is not None and not _is_translator(given):
+        raise NotOffered("a clock that can be held: the platform is given by a hook")
+    words = _given(config, server, adapter, f"clocked-{next(_NUMBERS)}")
+    return ClockedPlatform(clock, *words, **_options(settings, given))
+
+
+def _is_translator(given: object) -> TypeIs[Translator]:
+    from pytest_smartattend.target.translator import Translator
+
+    return isinstance(given, Translator)
+
+
+def _adapter_and_hook(config: pytest.Config) -> tuple[Adapter, Translator | Platform | None]:
+    from pytest_smartattend.target import adapter as adapters
+
+    adapter = adapters.read(run_wiring.of(config).settings.adapter, config.rootpath)
+    return adapter, config.hook.pytest_smartattend_target(config=config, adapter=adapter)
+
+
+def _given(config: pytest.Config, server: Server, adapter: Adapter, name: str) -> tuple[Any, ...]:
+    run = run_wiring.of(config)
+    database = server.pool(schema_of(run.settings, adapter, config.rootpath)).take()
+    return run.settings.command, adapter, server, database, config.rootpath, run.scratch(name)
+
+
+def _options(settings: Settings, translator: Translator | None) -> dict[str, Any]:
+    return {"workers": settings.platform_workers, "seed": settings.seed, "translator": translator}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.observer import Observer
     from pytest_smartattend.target.paths import Faults
+    from pytest_smartattend.target.paths import Path as FaultPath
     from pytest_smartattend.target.people import Tenant
     from pytest_smartattend.target.reference_platform import ReferencePlatform
 
@@ -103,7 +104,12 @@ def _smartattend_discrete(request: pytest.FixtureRequest, _smartattend_postgres:
 
 def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> Iterator[InProcessPlatform]:
     if run_wiring.of(config).settings.target != "reference":
-        raise NotOffered("a clock door")
+        from pytest_smartattend.wiring import adopted
+
+        served: Any = adopted.clocked(config, postgres, clock)
+        yield served
+        served.close()
+        return
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
@@ -128,10 +134,10 @@ def _smartattend_discrete_tenants(
 
 
 @pytest.fixture
-def _smartattend_discrete_faults(_smartattend_discrete: InProcessPlatform, _smartattend_evidence: Evidence) -> Faults:
-    from pytest_smartattend.target.paths import Faults
-
-    return Faults(_smartattend_discrete.paths, _smartattend_evidence.fault)
+def _smartattend_discrete_faults(
+    request: pytest.FixtureRequest, _smartattend_discrete: InProcessPlatform, _smartattend_evidence: Evidence
+) -> Faults:
+    return _faults(request, _smartattend_discrete.paths, _smartattend_evidence)
 
 
 @pytest.fixture(scope="session")
@@ -179,10 +185,14 @@ def _smartattend_observer(_smartattend_platform: ReferencePlatform) -> Observer:
 def _smartattend_faults(
     request: pytest.FixtureRequest, _smartattend_platform: ReferencePlatform, _smartattend_evidence: Evidence
 ) -> Faults:
+    return _faults(request, _smartattend_platform.paths, _smartattend_evidence)
+
+
+def _faults(request: pytest.FixtureRequest, paths: Mapping[str, FaultPath], evidence: Evidence) -> Faults:
     from pytest_smartattend.target.paths import Faults
 
     adopted = run_wiring.of(request.config).settings.target != "reference"
-    return Faults(_smartattend_platform.paths, _smartattend_evidence.fault, adopted=adopted)
+    return Faults(paths, evidence.fault, adopted=adopted)
 
 
 @pytest.hookimpl(wrapper=True)
