@@ -57,25 +57,45 @@ if TYPE_CHECKING:
     from pytest_smartattend.engine.node_faults import Pause as Pause
     from pytest_smartattend.engine.node_faults import Restart as Restart
     from pytest_smartattend.engine.node_faults import Skew as Skew
+    from pytest_smartattend.engine.recovery import Recovery as Recovery
+    from pytest_smartattend.errors import BackupRefused as BackupRefused
     from pytest_smartattend.errors import SmartattendError as SmartattendError
+    from pytest_smartattend.errors import StepFailed as StepFailed
+    from pytest_smartattend.evidence import stopwatch as stopwatch
     from pytest_smartattend.evidence.record import Evidence as Evidence
     from pytest_smartattend.loop.clock import LoopClock as LoopClock
+    from pytest_smartattend.postgres import pages as pages
+    from pytest_smartattend.postgres import recovery_target as recovery_target
+    from pytest_smartattend.postgres.archive import Archive as Archive
+    from pytest_smartattend.postgres.backup import Backup as Backup
     from pytest_smartattend.postgres.database_clock import DatabaseClock as DatabaseClock
+    from pytest_smartattend.postgres.node import Node as Node
     from pytest_smartattend.postgres.server import Database as Database
     from pytest_smartattend.postgres.server import Server as Server
+    from pytest_smartattend.postgres.site import Site as Site
     from pytest_smartattend.target import contract as contract
     from pytest_smartattend.target.client import Answer as Answer
     from pytest_smartattend.target.client import Client as Client
     from pytest_smartattend.target.client import Operation as Operation
     from pytest_smartattend.target.in_process import InProcessPlatform as InProcessPlatform
+    from pytest_smartattend.target.installation import Installation as Installation
+    from pytest_smartattend.target.installation import Instance as Instance
     from pytest_smartattend.target.observer import Observer as Observer
+    from pytest_smartattend.target.operators import Operators as Operators
     from pytest_smartattend.target.paths import Faults as Faults
     from pytest_smartattend.target.people import FORGERIES as FORGERIES
     from pytest_smartattend.target.people import Tenant as Tenant
     from pytest_smartattend.target.platform import Platform as Platform
     from pytest_smartattend.trials.answers import Raw as Raw
+    from pytest_smartattend.trials.api_writer import ApiWriter as ApiWriter
+    from pytest_smartattend.trials.api_writer import SubmissionWriter as SubmissionWriter
     from pytest_smartattend.trials.clocked_storm import ClockedStorm as ClockedStorm
+    from pytest_smartattend.trials.drill import Drill as Drill
+    from pytest_smartattend.trials.drills import Drills as Drills
+    from pytest_smartattend.trials.operator_command import run_command as run_command
     from pytest_smartattend.trials.overlap import release_together as release_together
+    from pytest_smartattend.trials.probe import Probe as Probe
+    from pytest_smartattend.trials.probe import Refused as Refused
     from pytest_smartattend.trials.requests import Request as Request
     from pytest_smartattend.trials.retries import Retries as Retries
     from pytest_smartattend.trials.simulation import Act as Act
@@ -83,6 +103,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.simulation import Own as Own
     from pytest_smartattend.trials.simulation import Script as Script
     from pytest_smartattend.trials.simulation import Simulation as Simulation
+    from pytest_smartattend.trials.sql_writer import SqlWriter as SqlWriter
     from pytest_smartattend.trials.storm import Storm as Storm
     from pytest_smartattend.trials.storm_result import StormResult as StormResult
     from pytest_smartattend.trials.submissions import distinct_submissions as distinct_submissions
@@ -90,6 +111,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.submissions import submission_request as submission_request
     from pytest_smartattend.trials.submissions import validate_submissions as validate_submissions
     from pytest_smartattend.trials.walk import incident_in as incident_in
+    from pytest_smartattend.trials.webhook import Webhook as Webhook
 
 #: public name → the module that holds it, or that it is
 _HOME = {
@@ -98,6 +120,10 @@ _HOME = {
     "AckLoss": "engine.faults",
     "Act": "trials.simulation",
     "Answer": "target.client",
+    "ApiWriter": "trials.api_writer",
+    "Archive": "postgres.archive",
+    "Backup": "postgres.backup",
+    "BackupRefused": "errors",
     "Bandwidth": "engine.faults",
     "Client": "target.client",
     "ClockedStorm": "trials.clocked_storm",
@@ -106,24 +132,33 @@ _HOME = {
     "Delay": "engine.http_faults",
     "Down": "engine.faults",
     "Drift": "engine.node_faults",
+    "Drill": "trials.drill",
+    "Drills": "trials.drills",
     "Duplicate": "engine.http_faults",
     "Evidence": "evidence.record",
     "Faults": "target.paths",
     "History": "engine.history",
     "InProcessPlatform": "target.in_process",
+    "Installation": "target.installation",
+    "Instance": "target.installation",
     "Kill": "engine.node_faults",
     "Latency": "engine.faults",
     "LimitData": "engine.faults",
     "Look": "trials.simulation",
     "LoopClock": "loop.clock",
+    "Node": "postgres.node",
     "Observer": "target.observer",
     "Operation": "target.client",
+    "Operators": "target.operators",
     "Own": "trials.simulation",
     "Partition": "engine.faults",
     "Pause": "engine.node_faults",
     "Platform": "target.platform",
+    "Probe": "trials.probe",
     "RateLimit": "engine.http_faults",
     "Raw": "trials.answers",
+    "Recovery": "engine.recovery",
+    "Refused": "trials.probe",
     "Request": "trials.requests",
     "Reset": "engine.http_faults",
     "ResetPeer": "engine.faults",
@@ -133,24 +168,33 @@ _HOME = {
     "Server": "postgres.server",
     "Silence": "engine.faults",
     "Simulation": "trials.simulation",
+    "Site": "postgres.site",
     "Skew": "engine.node_faults",
     "Slicer": "engine.faults",
     "SlowClose": "engine.faults",
     "SlowOpen": "engine.faults",
     "SmartattendError": "errors",
+    "SqlWriter": "trials.sql_writer",
+    "StepFailed": "errors",
     "Storm": "trials.storm",
     "StormResult": "trials.storm_result",
     "Stream": "engine.dice",
+    "SubmissionWriter": "trials.api_writer",
     "Tenant": "target.people",
     "Timeout": "engine.http_faults",
     "Truncate": "engine.http_faults",
+    "Webhook": "trials.webhook",
     "chain": "engine.chain",
     "checkers": "engine.checkers",
     "contract": "target.contract",
     "distinct_submissions": "trials.submissions",
     "incident_in": "trials.walk",
     "judge": "trials.submissions",
+    "pages": "postgres.pages",
+    "recovery_target": "postgres.recovery_target",
     "release_together": "trials.overlap",
+    "run_command": "trials.operator_command",
+    "stopwatch": "evidence.stopwatch",
     "submission_request": "trials.submissions",
     "validate_submissions": "trials.submissions",
 }
@@ -161,6 +205,10 @@ __all__ = [
     "AckLoss",
     "Act",
     "Answer",
+    "ApiWriter",
+    "Archive",
+    "Backup",
+    "BackupRefused",
     "Bandwidth",
     "Client",
     "ClockedStorm",
@@ -169,24 +217,33 @@ __all__ = [
     "Delay",
     "Down",
     "Drift",
+    "Drill",
+    "Drills",
     "Duplicate",
     "Evidence",
     "Faults",
     "History",
     "InProcessPlatform",
+    "Installation",
+    "Instance",
     "Kill",
     "Latency",
     "LimitData",
     "Look",
     "LoopClock",
+    "Node",
     "Observer",
     "Operation",
+    "Operators",
     "Own",
     "Partition",
     "Pause",
     "Platform",
+    "Probe",
     "RateLimit",
     "Raw",
+    "Recovery",
+    "Refused",
     "Request",
     "Reset",
     "ResetPeer",
@@ -196,24 +253,33 @@ __all__ = [
     "Server",
     "Silence",
     "Simulation",
+    "Site",
     "Skew",
     "Slicer",
     "SlowClose",
     "SlowOpen",
     "SmartattendError",
+    "SqlWriter",
+    "StepFailed",
     "Storm",
     "StormResult",
     "Stream",
+    "SubmissionWriter",
     "Tenant",
     "Timeout",
     "Truncate",
+    "Webhook",
     "chain",
     "checkers",
     "contract",
     "distinct_submissions",
     "incident_in",
     "judge",
+    "pages",
+    "recovery_target",
     "release_together",
+    "run_command",
+    "stopwatch",
     "submission_request",
     "validate_submissions",
 ]

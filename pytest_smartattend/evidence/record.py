@@ -92,7 +92,7 @@ class Evidence:
         if limit is not None and not objective and value > limit:
             raise AssertionError(f"{harmless(name)}: {value} {unit}, at most {limit} {unit} accepted")
 
-    def event(self, kind: str, **data: object) -> None:
+    def event(self, kind: str, /, **data: object) -> None:
         """Add a line to the check's timeline, at the seconds since the test began."""
         self._record("event", {"name": kind, "offset": self._offset(), "data": data})
 

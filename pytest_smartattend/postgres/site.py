@@ -20,7 +20,10 @@ from pytest_smartattend.postgres.cluster import SUPERUSER, Cluster
 from pytest_smartattend.postgres.node import Ground, Node
 from pytest_smartattend.postgres.programs import Programs
 from pytest_smartattend.postgres.recovery_target import END, RecoveryTarget
+from pytest_smartattend.postgres.schema import Schema
 
+#: the database that a schema makes
+DATABASE = "smartattend"
 _STATES = (
     "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND application_name = ANY(%s)"
 )
@@ -83,16 +86,19 @@ class Site:
         """All that were made, in that order."""
         return tuple(self._nodes.values())
 
-    def primary(self, name: str = "n0", *, archive: Archive | None = None, **settings: str) -> Node:
+    def primary(
+        self, name: str = "n0", *, archive: Archive | None = None, schema: Schema | None = None, **settings: str
+    ) -> Node:
         """A new cluster, started.
 
         Args:
             name: of the node.
             archive: to which it hands its finished WAL segments.
+            schema: what its database `DATABASE` shall hold; None: there is no such database.
             settings: over those of `durable`.
         """
         node = self._node(name, archive, settings)
-        self._new_cluster(node.data)
+        self._new_cluster(node, schema)
         node.start()
         return node
 
@@ -161,13 +167,22 @@ class Site:
         node.set(restore_command=None, hot_standby=None, **dict.fromkeys(target.settings))
         return node
 
-    def dsn(self, database: str = "postgres", nodes: Sequence[Node] = ()) -> str:
-        """A libpq URL that finds the primary among `nodes`, or among all."""
-        asked = nodes or self.nodes
-        hosts = ",".join([quote(str(self._ground.sockets))] * len(asked))
-        ports = ",".join(str(node.port) for node in asked)
+    def dsn(
+        self, database: str = "postgres", nodes: Sequence[Node] = (), *, user: str = SUPERUSER, following: int = 0
+    ) -> str:
+        """A libpq URL that finds the primary among `nodes`, or among all.
+
+        Args:
+            database: its name.
+            nodes: that are asked, in this order.
+            user: as whom.
+            following: how many of the nodes that are made after this call are asked too, behind the others.
+        """
+        ports = [node.port for node in nodes or self.nodes]
+        ports += [cluster.PORT + len(self._nodes) + number for number in range(following)]
+        hosts = ",".join([quote(str(self._ground.sockets))] * len(ports))
         return (
-            f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={hosts}&port={ports}"
+            f"postgresql://{user}@/{quote(database, safe='')}?host={hosts}&port={','.join(map(str, ports))}"
             "&target_session_attrs=read-write&connect_timeout=2"
         )
 
@@ -196,20 +211,26 @@ class Site:
         self._nodes[name] = Node(self._ground, name, port, {**archiving, **settings})
         return self._nodes[name]
 
-    def _new_cluster(self, data: Path) -> None:
-        """Have a new cluster at `data`: from the cache, as making one takes ten times as long as copying it."""
+    def _new_cluster(self, node: Node, schema: Schema | None) -> None:
+        """Have a new cluster at the node's data: from the cache, as making one takes ten times as long as copying it."""
         binaries, identity = self.programs.binaries, self.programs.identity
         words = durable.initdb_words(binaries.major, self._first.locale)
-        told = chr(0).join([binaries.fingerprint(), identity.kind, str(identity.uid), *words])
+        holds = schema.digest() if schema else ""
+        told = chr(0).join([binaries.fingerprint(), identity.kind, str(identity.uid), holds, *words])
         key = f"{binaries.version}-durable-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
         ready = run_directory.user_folder(self.folder.parent.parent) / "ready"
         clusters = cache.ClusterCache(cache.home(), ready)
-        if clusters.claim(key, data):
+        if clusters.claim(key, node.data):
             return
         with clusters.building(key):
-            if not clusters.claim(key, data):
-                self.programs.run("initdb", "-D", data, *words)
-                clusters.publish(key, data)
+            if not clusters.claim(key, node.data):
+                self.programs.run("initdb", "-D", node.data, *words)
+                if schema:
+                    node.start()
+                    node.query(f"CREATE DATABASE {DATABASE}")
+                    schema.apply(node.dsn(DATABASE))
+                    node.stop()
+                clusters.publish(key, node.data)
 
     def _hand_over(self, folder: Path) -> None:
         identity = self.programs.identity

@@ -8,16 +8,20 @@ and what was broken is put right all the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+from pytest_smartattend.engine.drill_chart import Phase, Picture, chart
 from pytest_smartattend.engine.recovery import Recovery
 from pytest_smartattend.engine.units import in_words
 from pytest_smartattend.errors import FaultNotHealed, StepFailed, UsageError
 from pytest_smartattend.evidence import stopwatch
+
+if TYPE_CHECKING:
+    from pytest_smartattend.trials.probe import Probe
 
 #: Who acts in a step: the platform by itself, a command of its operators, or this harness.
 Actor = Literal["platform", "operator", "harness"]
@@ -31,6 +35,15 @@ class Record(Protocol):
     """Takes a line of evidence, as `Evidence.event` does."""
 
     def __call__(self, kind: str, /, **data: object) -> None:
+        """Keep it."""
+
+
+class Measure(Protocol):
+    """Takes a figure, as `Evidence.measure` does."""
+
+    def __call__(
+        self, name: str, value: float, unit: str, limit: float | None = None, *, objective: bool = False
+    ) -> None:
         """Keep it."""
 
 
@@ -66,18 +79,20 @@ class Drill:
     Args:
         name: of the drill, for messages.
         record: takes each step as evidence; by default nobody does.
+        measure: takes each figure; by default nobody does.
         foreign: whether the platform is somebody else's, so that steps of the harness earn it nothing.
 
     Attributes:
         steps: what became of each, in order.
-        controls: name → what it lost, of each control that was shown to lose.
     """
 
-    def __init__(self, name: str, *, record: Record | None = None, foreign: bool = False) -> None:
+    def __init__(
+        self, name: str, *, record: Record | None = None, measure: Measure | None = None, foreign: bool = False
+    ) -> None:
         self.name = name
         self.steps: list[Step] = []
-        self.controls: dict[str, Recovery] = {}
         self._record = record
+        self._measured = measure
         self._foreign = foreign
         self._healings: list[tuple[str, Callable[[], object]]] = []
 
@@ -132,7 +147,7 @@ class Drill:
         step = Step(name, actor, attempt.begin, attempt.end, facts, attempt.problem, credited)
         self.steps.append(step)
         told = {"credited": credited, "seconds": step.seconds, "facts": facts, "problem": step.problem}
-        self._tell("step", name=name, actor=actor, **told)
+        self._tell("step", drill=self.name, name=name, actor=actor, **told)
         if attempt.problem:
             raise StepFailed(
                 f"The step {name!r} of the drill {self.name}, by the {actor}, failed after {step.seconds:.3f} s of "
@@ -140,20 +155,79 @@ class Drill:
             ) from attempt.cause
         return facts
 
-    def control(self, name: str, recovery: Recovery, at_least: int = 1) -> None:
-        """Note a control: a way of recovering that must lose, and is required to.
+    def cost(
+        self,
+        probe: Probe,
+        stored: Iterable[str],
+        fault: int,
+        *,
+        rto: timedelta | None = None,
+        rpo: timedelta | None = None,
+        floor: float | None = None,
+    ) -> Recovery:
+        """Work out what the fault cost, and tell it with the drill's picture.
+
+        Args:
+            probe: that wrote through it, and has been left.
+            stored: the keys that are stored now, read past the platform.
+            fault: when it had come, in nanoseconds of `stopwatch.monotonic_ns`.
+            rto: the most that is accepted; weighed as an objective where it is given.
+            rpo: likewise, of the time in which what was acknowledged is gone.
+            floor: what this machine needed for the bare minimum, in seconds; context, never weighed.
+        """
+        recovery = probe.recovery(stored, fault)
+        self._draw(probe, recovery, control=False, rto=rto, rpo=rpo, floor=floor)
+        for name, value, limit in (("RTO", recovery.rto_seconds, rto), ("RPO", recovery.lost_seconds, rpo)):
+            most = None if limit is None else limit.total_seconds()
+            self._measure(f"{name} of {self.name}", value, "s", most, objective=limit is not None)
+        if floor is not None:
+            self._measure(f"floor of {self.name}", floor, "s")
+            self._measure(f"RTO of {self.name}, in floors", recovery.rto_seconds / floor, "times")
+        return recovery
+
+    def must_lose(self, probe: Probe, stored: Iterable[str], fault: int, at_least: int = 1) -> Recovery:
+        """The drill is a control: a way of recovering that loses, and is required to.
 
         Raises:
             StepFailed: it lost less than `at_least` acknowledged writes, so the probe may be blind to a loss.
         """
-        held = recovery.rpo_rows >= at_least
-        self._tell("control", name=name, lost=recovery.rpo_rows, at_least=at_least, held=held)
+        recovery = probe.recovery(stored, fault)
+        self._draw(probe, recovery, control=True)
+        self.must_count("acknowledged writes lost", recovery.rpo_rows, at_least)
+        return recovery
+
+    def must_count(self, what: str, count: int, at_least: int = 1) -> None:
+        """Note what a control did wrong, of which `at_least` so many are required.
+
+        Raises:
+            StepFailed: there were fewer, so the eyes of this drill may be blind.
+        """
+        held = count >= at_least
+        self._tell("control", drill=self.name, what=what, count=count, at_least=at_least, held=held)
         if not held:
             raise StepFailed(
-                f"The control {name!r} of the drill {self.name} must lose {at_least} acknowledged writes or more and lost "
-                f"{recovery.rpo_rows}: a probe that sees no loss here proves none elsewhere. See to the control."
+                f"The control {self.name!r} must show {at_least} or more {what} and showed {count}: eyes that see none "
+                "here prove none elsewhere. See to the control."
             )
-        self.controls[name] = recovery
+
+    def _draw(
+        self,
+        probe: Probe,
+        recovery: Recovery,
+        *,
+        control: bool,
+        rto: timedelta | None = None,
+        rpo: timedelta | None = None,
+        floor: float | None = None,
+    ) -> None:
+        phases = [Phase(step.name, step.actor, step.begin, step.end, step.credited) for step in self.steps]
+        limits = [None if limit is None else limit.total_seconds() for limit in (rto, rpo)]
+        drawn = chart(
+            Picture(self.name, phases, control=control, rto_limit=limits[0], rpo_limit=limits[1], floor=floor),
+            probe.history,
+            recovery,
+        )
+        self._tell("drill", **drawn)
 
     def _healed(self, what: str, how: Callable[[], object]) -> str:
         """Heal `what`. Returns what went wrong, empty for nothing."""
@@ -161,13 +235,23 @@ class Drill:
         attempt.run()
         seconds = (attempt.end - attempt.begin) / 1e9
         self._tell(
-            "healed" if not attempt.problem else "not healed", what=what, seconds=seconds, problem=attempt.problem
+            "healed" if not attempt.problem else "not healed",
+            drill=self.name,
+            what=what,
+            seconds=seconds,
+            problem=attempt.problem,
         )
         return f"{what}: {attempt.problem}" if attempt.problem else ""
 
+    def _measure(
+        self, name: str, value: float, unit: str, limit: float | None = None, *, objective: bool = False
+    ) -> None:
+        if self._measured is not None:
+            self._measured(name, value, unit, limit, objective=objective)
+
     def _tell(self, kind: str, **data: object) -> None:
         if self._record is not None:
-            self._record(kind, drill=self.name, **data)
+            self._record(kind, **data)
 
 
 class _Attempt:

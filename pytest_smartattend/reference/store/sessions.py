@@ -139,8 +139,9 @@ class Store:
         # The server itself ends what outlives us: a worker that was stopped in mid-transaction holds its locks no longer.
         millis = int(self.deadline.total_seconds() * 1000)
         limits = f"-c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}"
-        given = conninfo_to_dict(self.dsn).get("options") or ""
-        return make_conninfo(self.dsn, options=f"{given} {limits}".strip(), application_name="smartattend")
+        given = conninfo_to_dict(self.dsn)
+        options = f"{given.get('options') or ''} {limits}".strip()
+        return make_conninfo(self.dsn, options=options, application_name=given.get("application_name") or "smartattend")
 
     def _pool(self) -> AsyncEngine:
         if self._engine is None:

@@ -28,7 +28,7 @@ class Field:
 
     def primary(self, rows: int = 500, archive: Archive | None = None, **settings: str) -> Node:
         """A primary with the table ``t``, which holds the numbers from 1 to `rows`."""
-        node = self.site.primary(archive=archive, **settings)
+        node = self.site.primary("n0", archive=archive, schema=None, **settings)
         node.query("CREATE TABLE t AS SELECT g AS a, md5(g::text) AS b FROM generate_series(1, %s) AS g", [rows])
         return node
 

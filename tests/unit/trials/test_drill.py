@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pytest_smartattend.engine.history import History, Operation
-from pytest_smartattend.engine.recovery import Recovery, recovery_of
+from pytest_smartattend.engine.history import Operation
 from pytest_smartattend.engine.units import MILLISECOND, SECOND
 from pytest_smartattend.errors import FaultNotHealed, StepFailed, UsageError
 from pytest_smartattend.trials.drill import Drill
 from pytest_smartattend.trials.operator_command import run_command
+from pytest_smartattend.trials.probe import Probe
 
 LONG = 30 * SECOND
 SHORT = 50 * MILLISECOND
@@ -22,9 +22,13 @@ def seen(drill: Drill, name: str = "a step") -> None:
     drill.step(name, actor="harness", until=lambda: True, within=LONG)
 
 
-def recovery(*stored: str) -> Recovery:
-    told = [Operation(0, "write", key, None, "ok", None, 0, 1) for key in ("a", "b")]
-    return recovery_of(History(told), stored, 2)
+def wrote(*keys: str) -> Probe:
+    """A probe that has written these, each acknowledged at the instant 1."""
+    probe = Probe(lambda _: None, writers=0)  # type: ignore[arg-type,return-value]
+    with probe:
+        for key in keys:
+            probe.history.append(Operation(0, "write", key, None, "ok", None, 0, 1))
+    return probe
 
 
 def test_a_step_ends_when_its_observation_comes_and_keeps_what_was_seen() -> None:
@@ -132,15 +136,37 @@ def test_every_step_control_and_healing_is_recorded() -> None:
     with Drill("d", record=record) as drill:
         drill.heal("x", lambda: None)
         seen(drill)
-        drill.control("lag", recovery("a"))
-    assert [kind for kind, _ in lines] == ["step", "control", "healed"]
-    assert all(data["drill"] == "d" for _, data in lines)
-    assert drill.controls["lag"].rpo_rows == 1
+        assert drill.must_lose(wrote("a", "b"), ["a"], 2).rpo_rows == 1
+    assert [kind for kind, _ in lines] == ["step", "drill", "control", "healed"]
+    assert all("d" in (data.get("drill"), data.get("title")) for _, data in lines)
+    assert lines[1][1]["control"] is True
+    assert [phase["name"] for phase in lines[1][1]["phases"]] == ["a step"]  # type: ignore[attr-defined]
+
+
+def test_what_a_fault_cost_is_measured_against_its_limits_and_told_beside_its_floor() -> None:
+    told: list[tuple[str, float, str, float | None, bool]] = []
+
+    def measure(name: str, value: float, unit: str, limit: float | None = None, *, objective: bool = False) -> None:
+        told.append((name, value, unit, limit, objective))
+
+    with Drill("d", measure=measure) as drill:
+        seen(drill)
+        probe = wrote("a", "b")
+        drill.cost(probe, ["a", "b"], 2, rto=LONG, rpo=SECOND, floor=0.5)
+    assert [(name, unit, limit, objective) for name, _, unit, limit, objective in told] == [
+        ("RTO of d", "s", 30, True),
+        ("RPO of d", "s", 1, True),
+        ("floor of d", "s", None, False),
+        ("RTO of d, in floors", "times", None, False),
+    ]
 
 
 def test_a_control_that_loses_nothing_fails_the_drill() -> None:
-    with pytest.raises(StepFailed, match="lost 0: a probe that sees no loss here proves none"), Drill("d") as drill:
-        drill.control("lag", recovery("a", "b"))
+    probe = wrote("a", "b")
+    with Drill("d") as drill:
+        seen(drill)
+        with pytest.raises(StepFailed, match="showed 0: eyes that see none here prove none"):
+            drill.must_lose(probe, ["a", "b"], 2)
 
 
 def test_a_command_gets_its_environment_and_tells_what_it_wrote() -> None:

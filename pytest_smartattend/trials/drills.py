@@ -1,0 +1,133 @@
+"""What a check needs to hold drills: servers of its own, the platform on them, their operators, and steps that are recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pytest_smartattend.engine.units import MILLISECOND
+from pytest_smartattend.evidence import stopwatch
+from pytest_smartattend.postgres.choosing import Wanted
+from pytest_smartattend.postgres.node import Node
+from pytest_smartattend.postgres.schema import Schema
+from pytest_smartattend.postgres.site import DATABASE, Site, own_site
+from pytest_smartattend.sabotage import catalogue
+from pytest_smartattend.target.installation import Installation
+from pytest_smartattend.target.operators import Operators
+from pytest_smartattend.trials import sql_writer
+from pytest_smartattend.trials.drill import Drill, Measure, Record
+from pytest_smartattend.trials.probe import Probe
+from pytest_smartattend.trials.sql_writer import SqlWriter
+
+APP = "smartattend_app"
+
+
+class Drills:
+    """Made for one check; everything that it hands out is gone when the check ends.
+
+    Args:
+        wanted: what the servers are run with.
+        schema: of the platform's databases.
+        folder: for the platform's files; made by us, in the run's folder.
+        record, measure: take the evidence.
+        sabotage: the name of a planted defect, or empty.
+    """
+
+    def __init__(
+        self, wanted: Wanted, schema: Schema, folder: Path, *, record: Record, measure: Measure, sabotage: str = ""
+    ) -> None:
+        self._wanted = wanted
+        self._schema = schema
+        self._folder = folder
+        self._record = record
+        self._measure = measure
+        self._sabotage = sabotage
+        self._closing = contextlib.ExitStack()
+        self._numbers = itertools.count(1)
+
+    def __call__(self, name: str, *, foreign: bool = False) -> Drill:
+        """A drill, to be held in a ``with``. `foreign`: the platform is somebody else's; see `Drill`."""
+        return Drill(name, record=self._record, measure=self._measure, foreign=foreign)
+
+    def site(self) -> Site:
+        """A new site: an empty place for servers that this check owns."""
+        return self._closing.enter_context(own_site(self._wanted))
+
+    def operators(self, site: Site) -> Operators:
+        """The reference platform's operators."""
+        made = Operators(site)
+        if self._sabotage and (plant := catalogue.by_name()[self._sabotage].apply_operators) is not None:
+            plant(made)
+        return made
+
+    def primary(self, site: Site, name: str = "n0", **settings: Any) -> Node:  # noqa: ANN401
+        """A primary with the platform's database and the table of direct probes, in that database."""
+        node = site.primary(name, schema=self._schema, **settings)
+        if self._sabotage:
+            catalogue.plant_in_database(self._sabotage, node.dsn(DATABASE))
+        with node.connect(DATABASE) as connection:
+            sql_writer.make_table(connection)
+        return node
+
+    def serve(
+        self,
+        database: str,
+        owner: str,
+        *,
+        incidents: str = "",
+        instances: int = 2,
+        webhook: str = "",
+        sabotage: str = "",
+    ) -> Installation:
+        """The platform on these servers, to be held in a ``with``.
+
+        Args:
+            database: a libpq URL, as ``smartattend_app``.
+            owner: of the same database, as a superuser.
+            incidents: of the incident store, as ``smartattend_app``; the same where it is not given.
+            instances: how many are started.
+            webhook: is told of alerts.
+            sabotage: for a control: a defect planted in this installation alone.
+        """
+        return Installation(
+            database,
+            incidents or database,
+            owner,
+            self._folder / f"installation-{next(self._numbers)}",
+            instances=instances,
+            webhook=webhook,
+            sabotage=sabotage or self._sabotage,
+        )
+
+    def direct(self, dsn: str, writers: int = 2, every: timedelta = 5 * MILLISECOND) -> Probe:
+        """Writers that speak to PostgreSQL directly, past the platform."""
+        return Probe(lambda _: SqlWriter(dsn), writers=writers, every=every)
+
+    def promotion_floor(self, site: Site, primary: Node) -> float:
+        """What a promotion takes here at the least, in seconds: from the order to the first row that was accepted."""
+        spare = site.standby("floor", of=primary)
+        spare.stop_receiving()
+        begin = stopwatch.monotonic_ns()
+        spare.promote()
+        return self._first_row(spare, begin)
+
+    def restore_floor(self, restore: Callable[[], Node]) -> float:
+        """What a restore takes here at the least, in seconds: from the order to the first row that was accepted."""
+        begin = stopwatch.monotonic_ns()
+        node = restore()
+        return self._first_row(node, begin)
+
+    def _first_row(self, node: Node, begin: int) -> float:
+        """Seconds from `begin` until `node` has accepted a row; then it is destroyed."""
+        node.query("CREATE TABLE smartattend_floor AS SELECT 1 AS a")
+        seconds = (stopwatch.monotonic_ns() - begin) / 1e9
+        node.destroy()
+        return seconds
+
+    def close(self) -> None:
+        """End everything."""
+        self._closing.close()
