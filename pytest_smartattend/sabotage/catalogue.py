@@ -8,12 +8,22 @@ from pytest_smartattend.sabotage.attendance import ATTENDANCE
 from pytest_smartattend.sabotage.clock import CLOCK
 from pytest_smartattend.sabotage.defect import Sabotage
 from pytest_smartattend.sabotage.doors import DOORS
+from pytest_smartattend.sabotage.drills import DRILLS
 from pytest_smartattend.sabotage.exports import EXPORTS
 from pytest_smartattend.sabotage.overlooked import OVERLOOKED
 from pytest_smartattend.sabotage.records import RECORDS
 from pytest_smartattend.sabotage.rules import RULES
 
-CATALOGUE: tuple[Sabotage, ...] = (*RULES, *RECORDS, *DOORS, *ATTENDANCE, *CLOCK, *OVERLOOKED, *EXPORTS)
+CATALOGUE: tuple[Sabotage, ...] = (
+    *RULES,
+    *RECORDS,
+    *DOORS,
+    *ATTENDANCE,
+    *CLOCK,
+    *OVERLOOKED,
+    *EXPORTS,
+    *DRILLS,
+)
 
 
 def by_name() -> dict[str, Sabotage]:

@@ -18,7 +18,9 @@ from pytest_smartattend.postgres.site import DATABASE, Site, own_site
 from pytest_smartattend.sabotage import catalogue
 from pytest_smartattend.target.installation import Installation
 from pytest_smartattend.target.operators import Operators
+from pytest_smartattend.target.people import Tenant
 from pytest_smartattend.trials import sql_writer
+from pytest_smartattend.trials.api_writer import ApiWriter
 from pytest_smartattend.trials.drill import Drill, Measure, Record
 from pytest_smartattend.trials.probe import Probe
 from pytest_smartattend.trials.sql_writer import SqlWriter
@@ -103,9 +105,25 @@ class Drills:
             sabotage=sabotage or self._sabotage,
         )
 
-    def direct(self, dsn: str, writers: int = 2, every: timedelta = 5 * MILLISECOND) -> Probe:
+    def over_the_api(self, tenant: Tenant, *, keep: bool = True, name: str = "") -> Probe:
+        """Two writers that report incidents to the platform; `keep`: each on one connection, else on a new one a write."""
+        return Probe(
+            lambda _: ApiWriter(tenant.staff, keep=keep), writers=2, every=timedelta(milliseconds=10), name=name
+        )
+
+    def reported(self, node: Node, tenant: Tenant) -> list[str]:
+        """The titles of the tenant's incidents that are stored: the keys of `over_the_api`."""
+        rows = node.query("SELECT title FROM incidents WHERE tenant_id = %s", [tenant.id], DATABASE)
+        return [title for (title,) in rows]
+
+    def direct(self, dsn: str, *, writers: int = 2, name: str = "") -> Probe:
         """Writers that speak to PostgreSQL directly, past the platform."""
-        return Probe(lambda _: SqlWriter(dsn), writers=writers, every=every)
+        return Probe(lambda _: SqlWriter(dsn), writers=writers, every=5 * MILLISECOND, name=name)
+
+    def written(self, node: Node) -> list[str]:
+        """The keys of `direct` that are stored."""
+        with node.connect(DATABASE) as connection:
+            return list(sql_writer.stored_keys(connection))
 
     def promotion_floor(self, site: Site, primary: Node) -> float:
         """What a promotion takes here at the least, in seconds: from the order to the first row that was accepted."""

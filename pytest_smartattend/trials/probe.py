@@ -44,6 +44,7 @@ class Probe:
         writer: makes the writer of each thread, from its number; called in that thread, and again after an exception.
         writers: how many.
         every: between two writes of one writer, by plan.
+        name: goes before every key, so that several probes may write to one place.
         patience: how long leaving waits for writes under way.
 
     Attributes:
@@ -57,11 +58,13 @@ class Probe:
         *,
         writers: int = 4,
         every: timedelta = 2 * MILLISECOND,
+        name: str = "",
         patience: timedelta = 30 * SECOND,
     ) -> None:
         self.history = History()
         self.notes: dict[str, int] = {}
         self._make = writer
+        self._name = name
         self._every = every // timedelta(microseconds=1) * 1000
         self._patience = patience.total_seconds()
         self._lock = threading.Lock()
@@ -82,6 +85,19 @@ class Probe:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave(problem)
+
+    def end(self) -> None:
+        """Have the writers end before the ``with`` does.
+
+        Raises:
+            TargetFailed: a write under way did not end.
+        """
+        self._leave(None)
+
+    def _leave(self, problem: BaseException | None) -> None:
+        if self._over.is_set():
+            return
         self._until = stopwatch.monotonic_ns()
         self._over.set()
         deadline = time.monotonic() + self._patience
@@ -129,7 +145,7 @@ class Probe:
         due = self._began
         turn = 0
         while not self._over.wait(max(0.0, (due - stopwatch.monotonic_ns()) / _NANOSECONDS)):
-            key = f"{number}-{turn}"
+            key = f"{self._name}{number}-{turn}"
             with self._lock:
                 begin = stopwatch.monotonic_ns()
                 place = self.history.invoke(number, "write", key, {"due": due}, begin)

@@ -8,31 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_smartattend import marks
 from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.wiring import postgres as postgres_wiring
 from pytest_smartattend.wiring import run as run_wiring
-from pytest_smartattend.wiring import suites
 from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
     from pytest_smartattend.trials.drills import Drills
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run shipped drills only against the defects that they promise to catch: each takes seconds, not milliseconds."""
-    sabotage = run_wiring.of(config).settings.sabotage
-    if not sabotage:
-        return
-    others = [
-        item
-        for item in items
-        if item.get_closest_marker("drill") and suites.is_shipped(item.path) and sabotage not in marks.detected_by(item)
-    ]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture
@@ -42,7 +25,6 @@ def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Ev
 
     run = run_wiring.of(request.config)
     settings = run.settings
-    about(request.config, "target", {"name": "reference", "sabotage": settings.sabotage or None})
     drills = Drills(
         postgres_wiring.wanted(settings),
         ReferenceSchema(),
@@ -57,6 +39,14 @@ def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Ev
 
 
 @pytest.fixture
+def _smartattend_reference_drill(request: pytest.FixtureRequest, _smartattend_drill: Drills) -> Drills:
+    """For the shipped drills: they are about a platform, so they need to be told which."""
+    sabotage = run_wiring.of(request.config).settings.sabotage or None
+    about(request.config, "target", {"name": "reference, several instances", "sabotage": sabotage})
+    return _smartattend_drill
+
+
+@pytest.fixture
 def drill(_smartattend_drill: Drills) -> Drills:
-    """Holds drills, as in ``with drill("our failover") as held``, and makes servers of the check's own to hold them on."""
+    """Recoveries, held step by step on servers of your own or of the check's: call it with a name, in a ``with``."""
     return _smartattend_drill

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 PLATFORM = pytest.StashKey[Any]()
 #: the fixtures that need ``--smartattend-target``
-PLATFORMS = frozenset({"_smartattend_platform", "_smartattend_in_process", "_smartattend_discrete"})
+PLATFORMS = frozenset(
+    {"_smartattend_platform", "_smartattend_in_process", "_smartattend_discrete", "_smartattend_reference_drill"}
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

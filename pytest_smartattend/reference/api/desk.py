@@ -111,13 +111,13 @@ class IncidentDesk:
                 if not self.spool.exists:
                     raise
         await self.spool.keep(entry)
-        return self._reported(entry).incident, True
+        return self.reported(entry).incident, True
 
     async def bring_in(self, entry: Spooled, *, now: bool = False) -> Incident:
         """Store a report as of when it was made, or as of `now`, unless its id is known."""
         async with self.store.transaction(Scope(tenant_id=entry.tenant_id)) as transaction:
             await self.rows.reporting(transaction, entry.tenant_id)
-            change = self._reported(replace(entry, at=self.clock.now()) if now else entry)
+            change = self.reported(replace(entry, at=self.clock.now()) if now else entry)
             if await self.rows.insert_once(transaction, change.incident):
                 await self.timeline.record(transaction, change, entry.actor)
                 if not now:
@@ -134,7 +134,8 @@ class IncidentDesk:
             change = self.lifecycle.hand_over(incident, to, handoff_id=handoff.id, at=self.clock.now())
             await self.apply(transaction, change, str(to))
 
-    def _reported(self, entry: Spooled) -> Change:
+    def reported(self, entry: Spooled) -> Change:
+        """What a report makes: an open incident, as of when it was made."""
         return self.lifecycle.report(
             entry.report, incident_id=entry.incident_id, tenant_id=entry.tenant_id, by=entry.by, at=entry.at
         )

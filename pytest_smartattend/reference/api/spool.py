@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 #: seconds between two attempts at a store that is away, while something waits for it
 RETRY = 0.1
 #: seconds between two looks for the files of workers that have died
-LOOK = 5.0
+LOOK = 1.0
+#: reports that are brought in at the same time; others want connections too
+AT_ONCE = 4
 
 
 class Spool:
@@ -80,6 +82,10 @@ class Spool:
         """Append one line."""
         file.append(entry.line())
 
+    def waiting(self, file: SpoolFile) -> tuple[list[Spooled], int, int]:
+        """What waits in one file; see there."""
+        return file.waiting()
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Bring in what waits, for the length of the block; at its end once more."""
@@ -133,9 +139,12 @@ class Spool:
         Raises:
             StoreUnreachable: the store is still away.
         """
-        entries, end, unreadable = await asyncio.to_thread(file.waiting)
-        for entry in entries:
-            await self._bring_in(entry)
+        entries, end, unreadable = await asyncio.to_thread(self.waiting, file)
+        for first in range(0, len(entries), AT_ONCE):
+            stored = map(self._bring_in, entries[first : first + AT_ONCE])
+            for outcome in await asyncio.gather(*stored, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
             self.store_is_away = False
         if unreadable:
             await asyncio.to_thread(file.put_aside)
