@@ -187,16 +187,16 @@ def kill_while_spooling(stage: Stage) -> str:
 
 @contextmanager
 def no_room(installation: Installation) -> Iterator[None]:
-    """Let the spool's files grow by no more than a part of a line, as on a full disk."""
+    """Let no file of the living workers grow, as on a full disk."""
     if sys.platform != "linux":
         yield
         return
     pids = [pid for instance in installation.instances if instance.running for pid in instance.family()]
-    grown = max(path.stat().st_size for path in installation.spool.glob("*.spool"))
+    grown = min(path.stat().st_size for path in installation.spool.glob("*.spool"))
     before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
     try:
         for pid, (_, most) in before.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (grown + 30, most))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (grown, most))
         yield
     finally:
         for pid, limits in before.items():
