@@ -23,7 +23,7 @@ from pytest_smartattend import (
     stopwatch,
 )
 
-LONG = timedelta(seconds=60)
+LONG = timedelta(seconds=30)
 DATABASE = "smartattend"
 RTO, RPO = timedelta(minutes=10), timedelta(minutes=5)
 #: incidents that stand before the drill: their pages are the ones that may be damaged

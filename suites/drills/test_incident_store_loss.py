@@ -26,7 +26,7 @@ from pytest_smartattend import (
     stopwatch,
 )
 
-LONG = timedelta(seconds=60)
+LONG = timedelta(seconds=30)
 DATABASE = "smartattend"
 RTO, RPO = timedelta(minutes=30), timedelta(0)
 #: what a control must lose at the least

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_smartattend import Drill, Drills, Evidence, Installation, Instance, Node, Probe, Tenant
 
-LONG = timedelta(seconds=60)
+LONG = timedelta(seconds=30)
 DATABASE = "smartattend"
 ASK = b"GET /api/time/sync HTTP/1.1\r\nHost: drill\r\n\r\n"
 BODY = b'{"client_time": "2026-03-02T08:00:00+00:00"}'
