@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE",
         help="run the checks of another package; those that ship stay required",
     )
+    parser.add_argument("--history", type=Path, metavar="FILE", help="append the verdict to this file; shows the trend")
     parser.add_argument("--shard", metavar="K/N", help="run the k-th of n parts, for `smartattend merge`")
     parser.add_argument("--durations", type=Path, metavar="FILE", help="balance the parts by this earlier document")
     add_judging_arguments(parser)
@@ -117,7 +118,7 @@ def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
     words += [f"-pno:{name}" for name in IDLE_PLUGINS]
     words += ["-q", "-p", "xdist", f"-n{workers}", "--dist=load", "--maxfail=0"]
     words += [f"--smartattend-target={arguments.target}", f"--smartattend-report={reports}"]
-    for name in ("subject", "scope", "requirements", "sabotage", "shard", "durations"):
+    for name in ("subject", "scope", "requirements", "sabotage", "shard", "durations", "history"):
         if getattr(arguments, name):
             words.append(f"--smartattend-{name}={getattr(arguments, name)}")
     return [*words, *words_after(arguments)]

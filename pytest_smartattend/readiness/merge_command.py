@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_smartattend.errors import EvidenceError, UsageError
-from pytest_smartattend.readiness import folder, reading, sealing
+from pytest_smartattend.readiness import folder, history, reading, sealing
+from pytest_smartattend.readiness.document import HISTORY
 from pytest_smartattend.readiness.gate import Question, ask, check_allowed
 from pytest_smartattend.readiness.gate_command import add_judging_arguments, question_from, told
 from pytest_smartattend.readiness.merging import merge
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, required=True, metavar="FOLDER", help="where readiness.json and readiness.html go"
     )
+    parser.add_argument("--history", type=Path, metavar="FILE", help="append the verdict to this file; shows the trend")
     add_judging_arguments(parser)
 
 
@@ -31,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     question = question_from(arguments)
     if any(path.resolve() == (arguments.report / folder.DOCUMENT).resolve() for path in arguments.files):
         raise UsageError(f"{arguments.report} holds one of the shards. Name another folder for the whole.")
-    past = folder.history(arguments.report)
+    past, fault = _past(arguments)
     folder.set_aside(arguments.report)  # whatever comes of this, an older verdict is not it
     try:
         shards = [_read(path, question) for path in arguments.files]
@@ -39,16 +41,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"UNTRUSTWORTHY: {problem}", file=sys.stderr)
         return UNTRUSTWORTHY
     try:
-        merged = merge(shards, question.requirements, past)
+        merged = merge(shards, question.requirements, past, fault)
     except EvidenceError as problem:
         print(f"INCOMPLETE: {problem}", file=sys.stderr)
         return STATUSES["incomplete"]
     merged["proof"] = merged["proof"] or folder.proof(arguments.report)
-    folder.write(arguments.report, merged)
+    written = folder.write(arguments.report, merged)
+    if arguments.history:
+        history.append(arguments.history, history.entry_of(written))
     answer = ask(arguments.report / folder.DOCUMENT, question)
     for line in told(answer):
         print(line)
     return answer.exit_code
+
+
+def _past(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    """Earlier verdicts, and what is wrong with the file that they come from."""
+    if arguments.history is None:
+        return folder.history(arguments.report), ""
+    history.must_be_usable(arguments.history)
+    return history.read(arguments.history, HISTORY)
 
 
 def _read(path: Path, question: Question) -> dict[str, Any]:

@@ -24,7 +24,10 @@ Document = Mapping[str, Any]
 
 
 def merge(
-    documents: Sequence[Document], requirements: Requirements, history: Sequence[Document] = ()
+    documents: Sequence[Document],
+    requirements: Requirements,
+    history: Sequence[Document] = (),
+    history_fault: str = "",
 ) -> dict[str, Any]:
     """One document of the documents of all shards; without its seal.
 
@@ -44,6 +47,7 @@ def merge(
         "versions": _versions(shards),
         "proof": next((one["proof"] for one in shards if one["proof"]), None),
         "history": [dict(entry) for entry in history],
+        "history_fault": history_fault,
         "groups": _groups(shards),
         "objectives": [one for shard in shards for one in shard["objectives"]],
         "faults": [one for shard in shards for one in shard["faults"]],

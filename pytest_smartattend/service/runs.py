@@ -62,6 +62,7 @@ class Runs:
             sabotage=None,
             shard=None,
             durations=None,
+            history=None,
             pytest_arguments=["-p", "pytest_smartattend.service.progress", *self.arguments],
         )
         return command.command_line(told, job.folder / "report")

@@ -48,7 +48,7 @@ def _key(item: pytest.Item) -> str:
 
 
 def _durations(path: Path | None) -> dict[str, float]:
-    if path is None:
+    if path is None or not path.exists():  # the first run has nothing to go by
         return {}
     from pytest_smartattend.readiness import reading, shards
 

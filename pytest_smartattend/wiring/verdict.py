@@ -116,7 +116,7 @@ class Clerk:
         if folder is None:
             return document
         written = reports.write(folder, document)
-        if self._run.settings.history is not None:
+        if self._run.settings.history is not None and self._run.settings.shard is None:  # a part is no verdict
             history.append(self._run.settings.history, history.entry_of(written))
         return written
 
