@@ -31,6 +31,15 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", value) if part)
 
 
+def _seconds(value: str) -> float:
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h)?", value.strip().lower())
+    if value.strip() in {"", "0"}:
+        return 0.0
+    if not found or not float(found[1]):
+        raise ValueError("such as 90s, 5m or 1h")
+    return float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[found[2] or "s"]
+
+
 def _ids(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -202,6 +211,13 @@ OPTIONS: tuple[Option, ...] = (
         "with commas: ids, checks with all their cells, groups, or 'quick'",
         "run only these checks; the verdict is incomplete then. quick: one cell of each scenario and handoff",
     ),
+    Option(
+        "budget",
+        0.0,
+        _seconds,
+        "90s, 5m, 1h; 0 for none",
+        "begin no test after this time; what is cut is not run, and the verdict incomplete",
+    ),
     Option("report", None, _folder, "a folder", "write readiness.json and readiness.html into this folder"),
     Option(
         "history",
@@ -290,6 +306,7 @@ class Settings:
     keep: int
     allow_host: tuple[str, ...]
     checks: tuple[str, ...]
+    budget: float
     report: Path | None
     history: Path | None
     strict: bool

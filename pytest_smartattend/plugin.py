@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 #: fixtures and hooks, one module per room
-WIRING = ("clock", "postgres", "evidence", "planting", "reconciler", "selection", "shard", "suites", "target", "drills")
+WIRING = (
+    "budget",
+    "clock",
+    "postgres",
+    "evidence",
+    "planting",
+    "reconciler",
+    "selection",
+    "shard",
+    "suites",
+    "target",
+    "drills",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -46,7 +46,7 @@ CODES: dict[str, Code] = {
     "check_not_run": Code(
         "incomplete",
         "a required check was collected and not run",
-        "mend what stopped the run before it; run without -x",
+        "mend what stopped the run before it; run without -x, and with time enough",
     ),
     "check_not_called": Code("incomplete", "a required check was set up and never called", "run without --setup-plan"),
     "check_vanished": Code(

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_smartattend.readiness.integrity import Seen
 from pytest_smartattend.readiness.outcomes import Attempt, Phases
+from pytest_smartattend.wiring import budget
 from pytest_smartattend.wiring import evidence as evidence_wiring
 from pytest_smartattend.wiring import run as run_wiring
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: pytest's own exit status for "something went wrong that is no test's failure"
 INTERNAL_ERROR = int(pytest.ExitCode.INTERNAL_ERROR)
+#: and for "stopped before everything had run"
+INTERRUPTED = int(pytest.ExitCode.INTERRUPTED)
 _PHASES = ("setup", "call", "teardown")
 #: outcomes by which plugins say that an attempt failed and is repeated
 _RERUN = {"rerun", "retried"}
@@ -33,6 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
             watcher.clerk = Clerk(config)
             watcher.clerk.begin()
+            from pytest_smartattend.wiring import progress
+
+            progress.start(config, evidence_wiring.journal_folder(config))
         config.pluginmanager.register(watcher, "smartattend-watcher")
 
 
@@ -109,6 +115,7 @@ class Watcher:
         self._collection_errors: list[str] = []
         self._workers = 0
         self._lost: Sequence[str] = ()
+        self._cut: Sequence[str] = ()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: WorkerController, ids: Sequence[str]) -> None:
@@ -178,6 +185,11 @@ class Watcher:
         seen = self.seen()
         only_collected = bool(getattr(self._config.option, "collectonly", False))
         lost = [] if only_collected else seen.lost()
+        if lost and budget.is_used_up(self._config):
+            self._cut = [test for test in lost if test not in seen.started]
+            lost = [test for test in lost if test in seen.started]
+            if self._cut and int(session.exitstatus) == 0:
+                session.exitstatus = INTERRUPTED
         if lost and int(session.exitstatus) == 0 and not self._exit_asked:
             session.exitstatus = INTERNAL_ERROR
             self._lost = lost
@@ -195,5 +207,10 @@ class Watcher:
                 terminalreporter.line(f"{test} was collected and never reported; pytest's exit status is 3, not 0")
             if len(self._lost) > 20:
                 terminalreporter.line(f"… and {len(self._lost) - 20} more")
+        if self._cut:
+            terminalreporter.section("smartattend: the budget is used up", yellow=True)
+            seconds = run_wiring.of(self._config).settings.budget
+            count = f"{len(self._cut)} test{'' if len(self._cut) == 1 else 's'}"
+            terminalreporter.line(f"{count} did not begin within {seconds:g} s; pytest's exit status is not 0")
         if self.clerk is not None:
             self.clerk.tell(terminalreporter)

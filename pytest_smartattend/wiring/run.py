@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pytest_smartattend import options
-from pytest_smartattend.evidence import run_directory
+from pytest_smartattend.evidence import run_directory, stopwatch
 
 if TYPE_CHECKING:
     import pytest
@@ -26,12 +26,14 @@ class Run:
         run_id: the same in the controller and all its workers.
         worker: ``main`` without xdist and in the controller, else ``gw0``, ``gw1``, ….
         is_controller: whether this process owns the run: it reports, and it cleans up.
+        began: when the controller began, in nanoseconds of `stopwatch.monotonic_ns`.
     """
 
     settings: options.Settings
     run_id: str
     worker: str
     is_controller: bool
+    began: int = field(default_factory=stopwatch.monotonic_ns)
     _held: dict[Path, IO[bytes]] = field(default_factory=dict)
 
     def folder(self, base: Path) -> Path:
@@ -64,7 +66,7 @@ class Run:
 
     def for_worker(self) -> str:
         """What a worker must know, as JSON: execnet carries plain text safely and little else."""
-        return json.dumps({"run_id": self.run_id})
+        return json.dumps({"run_id": self.run_id, "began": self.began})
 
 
 _KEY: Any = None
@@ -86,7 +88,9 @@ def begin(config: pytest.Config) -> Run:
         run = Run(options.read(config), f"{uuid.uuid4().hex[:12]}-{os.getpid()}", "main", is_controller=True)
     else:
         told = json.loads(workerinput["smartattend"])
-        run = Run(options.read(config), told["run_id"], workerinput["workerid"], is_controller=False)
+        run = Run(
+            options.read(config), told["run_id"], workerinput["workerid"], is_controller=False, began=told["began"]
+        )
     config.stash[_key()] = run
     return run
 
