@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_smartattend.engine import chain as chain
     from pytest_smartattend.engine import checkers as checkers
+    from pytest_smartattend.engine import incident_record as incident_record
+    from pytest_smartattend.engine import record_seal as record_seal
     from pytest_smartattend.engine.dice import Stream as Stream
     from pytest_smartattend.engine.faults import AckLoss as AckLoss
     from pytest_smartattend.engine.faults import Bandwidth as Bandwidth
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.engine.node_faults import Restart as Restart
     from pytest_smartattend.engine.node_faults import Skew as Skew
     from pytest_smartattend.engine.recovery import Recovery as Recovery
+    from pytest_smartattend.engine.replay_verdict import ReplayReport as ReplayReport
     from pytest_smartattend.errors import BackupRefused as BackupRefused
     from pytest_smartattend.errors import SmartattendError as SmartattendError
     from pytest_smartattend.errors import StepFailed as StepFailed
@@ -96,6 +99,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.overlap import release_together as release_together
     from pytest_smartattend.trials.probe import Probe as Probe
     from pytest_smartattend.trials.probe import Refused as Refused
+    from pytest_smartattend.trials.recorded import Recording as Recording
     from pytest_smartattend.trials.requests import Request as Request
     from pytest_smartattend.trials.retries import Retries as Retries
     from pytest_smartattend.trials.simulation import Act as Act
@@ -115,7 +119,6 @@ if TYPE_CHECKING:
 
 #: public name → the module that holds it, or that it is
 _HOME = {
-    "FORGERIES": "target.people",
     "Abort": "engine.http_faults",
     "AckLoss": "engine.faults",
     "Act": "trials.simulation",
@@ -136,6 +139,7 @@ _HOME = {
     "Drills": "trials.drills",
     "Duplicate": "engine.http_faults",
     "Evidence": "evidence.record",
+    "FORGERIES": "target.people",
     "Faults": "target.paths",
     "History": "engine.history",
     "InProcessPlatform": "target.in_process",
@@ -157,8 +161,10 @@ _HOME = {
     "Probe": "trials.probe",
     "RateLimit": "engine.http_faults",
     "Raw": "trials.answers",
+    "Recording": "trials.recorded",
     "Recovery": "engine.recovery",
     "Refused": "trials.probe",
+    "ReplayReport": "engine.replay_verdict",
     "Request": "trials.requests",
     "Reset": "engine.http_faults",
     "ResetPeer": "engine.faults",
@@ -189,8 +195,10 @@ _HOME = {
     "contract": "target.contract",
     "distinct_submissions": "trials.submissions",
     "incident_in": "trials.walk",
+    "incident_record": "engine.incident_record",
     "judge": "trials.submissions",
     "pages": "postgres.pages",
+    "record_seal": "engine.record_seal",
     "recovery_target": "postgres.recovery_target",
     "release_together": "trials.overlap",
     "run_command": "trials.operator_command",
@@ -242,8 +250,10 @@ __all__ = [
     "Probe",
     "RateLimit",
     "Raw",
+    "Recording",
     "Recovery",
     "Refused",
+    "ReplayReport",
     "Request",
     "Reset",
     "ResetPeer",
@@ -274,8 +284,10 @@ __all__ = [
     "contract",
     "distinct_submissions",
     "incident_in",
+    "incident_record",
     "judge",
     "pages",
+    "record_seal",
     "recovery_target",
     "release_together",
     "run_command",

@@ -26,6 +26,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pytest_smartattend.service.command",
         "serve the platform and the endpoints that validate it",
     ),
+    "export": (
+        "pytest_smartattend.trials.export_command",
+        "export incidents of a running platform, to prove and to drive again",
+    ),
+    "replay": (
+        "pytest_smartattend.trials.replay_command",
+        "drive exported incidents again and say what became of them",
+    ),
     "db": (
         "pytest_smartattend.postgres.database_command",
         "list, open and remove databases that failed tests left",

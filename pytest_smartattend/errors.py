@@ -22,6 +22,7 @@ SmartattendError
 │   ├── ClockDeadlock      everybody waits, and nothing is there that could wake anybody
 │   └── ClockStall         work in flight does not end, or somebody never waits
 └── EvidenceError          evidence could not be written, read or trusted
+    └── RecordRefused      an exported incident cannot be read, trusted or driven again
 
 Every message says what happened and ends in what to do.
 """
@@ -125,3 +126,7 @@ class ClockStall(ClockError):
 
 class EvidenceError(SmartattendError):
     """Evidence could not be written, read or trusted."""
+
+
+class RecordRefused(EvidenceError):
+    """An exported incident is damaged, of another kind or version, tampered with, or holds what cannot be driven."""

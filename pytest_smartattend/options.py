@@ -262,6 +262,13 @@ OPTIONS: tuple[Option, ...] = (
         "discrete, real, or a factor such as 60x",
         "how time passes on the `clock` fixture: from deadline to deadline, by the wall, or faster",
     ),
+    Option(
+        "incidents",
+        None,
+        _folder,
+        "a folder",
+        "exported incidents of your own; each file is one more check of the suite of replays",
+    ),
     Option("seed", 20260302, _seed, "0 to 2**64 - 1", "the root of every random decision"),
     Option(
         "shard",
@@ -314,6 +321,7 @@ class Settings:
     scope: Path | None
     requirements: Path | None
     clock: str
+    incidents: Path | None
     seed: int
     shard: tuple[int, int] | None
     durations: Path | None

@@ -16,17 +16,30 @@ if TYPE_CHECKING:
 
 #: fixtures and hooks, one module per room
 WIRING = (
+<<<<<<< HEAD
     "budget",
     "clock",
     "postgres",
     "evidence",
     "planting",
     "reconciler",
+=======
+    "clock",
+    "postgres",
+    "evidence",
+    "drills",
+    "planting",
+    "reconciler",
+    "replays",
+>>>>>>> 63862f5 (replays: recorded incidents are verified and driven again on the virtual clock; smartattend export and replay)
     "selection",
     "shard",
     "suites",
     "target",
+<<<<<<< HEAD
     "drills",
+=======
+>>>>>>> 63862f5 (replays: recorded incidents are verified and driven again on the virtual clock; smartattend export and replay)
 )
 
 

@@ -23,12 +23,14 @@ from pytest_smartattend.injectors.http_faults import AsyncFaultTransport
 from pytest_smartattend.injectors.http_switch import HttpFaults
 from pytest_smartattend.injectors.node_clocks import NodeClocks
 from pytest_smartattend.reference.api.app import create_app
+from pytest_smartattend.reference.domain.incident import Severity
+from pytest_smartattend.reference.domain.sla import Promise
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.sabotage import catalogue
 from pytest_smartattend.target.client import TIMEOUT, Operation
 from pytest_smartattend.target.observer import Observer
 from pytest_smartattend.target.paths import Path
-from pytest_smartattend.target.people import Tenant
+from pytest_smartattend.target.people import Person, Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.tokens import SecretSigner
 
@@ -86,6 +88,7 @@ class InProcessPlatform:
         name: how the report calls it.
         observer: reads its database past it.
         clock: as given.
+        export_key: what it signs exported incidents with.
         node_clocks: the clocks of the devices from which clients submit.
         paths: where faults can be laid. ``platform``: on requests that reach it, behind its own metrics; ``clients``: on
             their way to it and back; ``clocks``: on the devices' clocks. Delays pass on the clock.
@@ -107,6 +110,7 @@ class InProcessPlatform:
         self._workers = workers
         self._sabotage = sabotage
         self._secret = secrets.token_hex(32)
+        self.export_key = secrets.token_bytes(32)
         self._closing = ExitStack()
         try:
             self._start(database)
@@ -125,9 +129,9 @@ class InProcessPlatform:
         self._loop = runner.get_loop()
         self._running = AsyncExitStack()
         self._closing.callback(self.stop)
-        apps = [self._worker(database) for _ in range(self._workers)]
-        self._loop.run_until_complete(self._run(apps))
-        self._transport = AsyncFaultTransport(_Workers(apps), self._on_the_way)
+        self._apps = [self._worker(database) for _ in range(self._workers)]
+        self._loop.run_until_complete(self._run(self._apps))
+        self._transport = AsyncFaultTransport(_Workers(self._apps), self._on_the_way)
         transport = _Standstill(self._loop, self._transport)
         self._http = self._closing.enter_context(
             httpx.Client(transport=transport, base_url="http://in-process", timeout=TIMEOUT)
@@ -144,6 +148,7 @@ class InProcessPlatform:
             connect_timeout=patience,
             store_deadline=patience,
             sla_scan=SCAN,
+            export_key=self.export_key,
         )
         app = create_app(settings, clock=self.clock, alarm=self.clock)
         if self._sabotage and (plant := catalogue.by_name()[self._sabotage].apply_app) is not None:
@@ -168,6 +173,17 @@ class InProcessPlatform:
         tenant_id, accounts, roster = self._seeder.tenant(kind)
         signer = SecretSigner(self._secret, self.clock.now)
         return Tenant(tenant_id, kind, accounts, roster, signer, self._http, record)
+
+    def cast(self, tenant_id: str, roles: Mapping[str, str], record: Callable[[Operation], None]) -> dict[str, Person]:
+        """A person of the tenant's for each name in `roles`, in that role; superadmins are of no tenant."""
+        signer = SecretSigner(self._secret, self.clock.now)
+        accounts = {name: self._seeder.person(role, tenant_id) for name, role in roles.items()}
+        return {name: Person(self._http, one, signer.token(one), record) for name, one in accounts.items()}
+
+    def set_window(self, severity: str, promise: str, length: timedelta) -> None:
+        """Promise something else for incidents of `severity`: ``acknowledge`` or ``resolve`` within `length`."""
+        for app in self._apps:
+            app.state.platform.sla.windows[Severity(severity)][Promise(promise)] = length
 
     def sleep_until(self, moment: datetime) -> None:
         """Let time pass until `moment`, in front of whatever else is due then; the platform's own work goes on.

@@ -82,6 +82,12 @@ class Seeder:
             self._enrol(tenant_id, roster)
         return member, roster
 
+    def person(self, role: str, tenant_id: str) -> Account:
+        """One more person of a tenant's in `role`; a superadmin is of none."""
+        account = _account(role, None if role == "superadmin" else tenant_id)
+        self._insert([account])
+        return account
+
     def close(self) -> None:
         """End the connection."""
         self._connection.close()

@@ -1,0 +1,1 @@
+"""Replays: recorded incidents driven again, and the exports that they come from."""
