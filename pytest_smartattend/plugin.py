@@ -16,14 +16,7 @@ if TYPE_CHECKING:
 
 #: fixtures and hooks, one module per room
 WIRING = (
-<<<<<<< HEAD
     "budget",
-    "clock",
-    "postgres",
-    "evidence",
-    "planting",
-    "reconciler",
-=======
     "clock",
     "postgres",
     "evidence",
@@ -31,15 +24,10 @@ WIRING = (
     "planting",
     "reconciler",
     "replays",
->>>>>>> 63862f5 (replays: recorded incidents are verified and driven again on the virtual clock; smartattend export and replay)
     "selection",
     "shard",
     "suites",
     "target",
-<<<<<<< HEAD
-    "drills",
-=======
->>>>>>> 63862f5 (replays: recorded incidents are verified and driven again on the virtual clock; smartattend export and replay)
 )
 
 
