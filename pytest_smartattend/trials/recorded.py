@@ -136,13 +136,16 @@ def keep(document: Document, path: Path, **more: object) -> None:
         more: ``verdict``, ``rule``, ``exact``: see `Recording`.
 
     Raises:
-        UsageError: the file exists already and is another document, or cannot be written.
+        RecordRefused: the file exists already and is no exported incident.
+        UsageError: it exists already and holds another record, or cannot be written.
     """
     content = incident_record.canonical(document)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and bounded(path) != content:
-            raise UsageError(f"{path} exists already. Give another name, or remove it first.")
+        if path.exists():
+            if incident_record.read(bounded(path), path.name)["digest"] != document["digest"]:
+                raise UsageError(f"{path} exists already and is another incident, or an older state. Remove it first.")
+            content = bounded(path)  # an earlier export of the same, with its own header
         heads = known_heads(path.parent)
         heads[path.stem] = {"digest": document["digest"], "head": document["record"]["source"]["head"], **more}
         _replace(path, content)
