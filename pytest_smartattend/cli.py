@@ -15,6 +15,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pytest_smartattend.readiness.command",
         "run the suites and say whether the platform can be released",
     ),
+    "doctor": ("pytest_smartattend.doctor_command", "say what this machine has, what a run would use, and what to do"),
+    "plan": (
+        "pytest_smartattend.plan_command",
+        "say what would run, what it needs, and how long it took the last time",
+    ),
     "gate": ("pytest_smartattend.readiness.gate_command", "read a readiness.json and exit with its verdict"),
     "merge": ("pytest_smartattend.readiness.merge_command", "put the documents of all shards together and gate them"),
     "convert": ("pytest_smartattend.readiness.convert_command", "write a readiness.json as CTRF or JUnit"),
@@ -41,12 +46,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+_EPILOG = """\
+for the first time, in this order:
+  smartattend doctor                                            what is here, and what to do
+  smartattend plan --target=reference                           what would run
+  smartattend readiness --target=reference --report=reports     run it; then open reports/readiness.html
+  smartattend gate reports/readiness.json --max-age=8d          ask for the verdict again, before a release
+  smartattend prove                                             see every check catch what it must catch
+
+in your own project, the same with pytest: pytest --pyargs pytest_smartattend.suites --smartattend-target=reference
+`smartattend COMMAND --help` tells more.
+
+exit codes of readiness, gate and merge: 0 ready, 10 at risk, 20 not ready, 30 incomplete or out of date,
+40 not a trustworthy document, 2 usage; 1 is a crash and never a verdict.
+"""
+
+
 def _parser(command: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smartattend",
         description="Evidence, not claims: can this SmartAttend platform be trusted in production?",
-        epilog="`smartattend COMMAND --help` tells more. Exit codes of readiness and gate: 0 ready, 10 at risk, "
-        "20 not ready, 30 incomplete or out of date, 40 not a trustworthy document, 2 usage.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -33,7 +33,7 @@ IDLE_PLUGINS = ("hypothesispytest", "schemathesis", "pytest_postgresql")
 #: variables by which a project changes how its own tests run
 NOT_FOR_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 #: What a project's configuration may say about its own tests must not change which shipped checks run, or how.
-_NEUTRAL = (
+NEUTRAL = (
     "addopts=",
     "testpaths=",
     "norecursedirs=",
@@ -113,7 +113,7 @@ def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
     if workers is None:
         workers = min(os.cpu_count() or 1, MOST_WORKERS)
     words = [sys.executable, "-m", "pytest", "--pyargs", arguments.suites]
-    for setting in _NEUTRAL:
+    for setting in NEUTRAL:
         words += ["-o", setting]
     words += [f"-pno:{name}" for name in IDLE_PLUGINS]
     words += ["-q", "-p", "xdist", f"-n{workers}", "--dist=load", "--maxfail=0"]
