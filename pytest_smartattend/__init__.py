@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.requests import Request as Request
     from pytest_smartattend.trials.retries import Retries as Retries
     from pytest_smartattend.trials.simulation import Act as Act
+    from pytest_smartattend.trials.simulation import Do as Do
     from pytest_smartattend.trials.simulation import Look as Look
     from pytest_smartattend.trials.simulation import Own as Own
     from pytest_smartattend.trials.simulation import Script as Script
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.submissions import validate_submissions as validate_submissions
     from pytest_smartattend.trials.walk import incident_in as incident_in
     from pytest_smartattend.trials.webhook import Webhook as Webhook
+    from pytest_smartattend.trials.week import Week as Week
 
 #: public name → the module that holds it, or that it is
 _HOME = {
@@ -133,6 +135,7 @@ _HOME = {
     "Database": "postgres.server",
     "DatabaseClock": "postgres.database_clock",
     "Delay": "engine.http_faults",
+    "Do": "trials.simulation",
     "Down": "engine.faults",
     "Drift": "engine.node_faults",
     "Drill": "trials.drill",
@@ -190,6 +193,7 @@ _HOME = {
     "Timeout": "engine.http_faults",
     "Truncate": "engine.http_faults",
     "Webhook": "trials.webhook",
+    "Week": "trials.week",
     "chain": "engine.chain",
     "checkers": "engine.checkers",
     "contract": "target.contract",
@@ -223,6 +227,7 @@ __all__ = [
     "Database",
     "DatabaseClock",
     "Delay",
+    "Do",
     "Down",
     "Drift",
     "Drill",
@@ -279,6 +284,7 @@ __all__ = [
     "Timeout",
     "Truncate",
     "Webhook",
+    "Week",
     "chain",
     "checkers",
     "contract",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pytest_smartattend.reference.domain.incident import Incident, Kind, Severity
+from pytest_smartattend.reference.domain.incident import Incident, Kind, Mark, Severity
 from pytest_smartattend.reference.domain.lifecycle import Change
 from pytest_smartattend.reference.domain.sla import AT_RISK_FROM, Notice, Promise, SlaStatus
 from pytest_smartattend.reference.wall_clock import WallClock
@@ -117,6 +117,59 @@ def _forgive(app: Any) -> None:  # noqa: ANN401
     sla.answered = answered
 
 
+def _forgive_the_milder(app: Any) -> None:  # noqa: ANN401
+    sla = app.state.platform.sla
+    honest = sla.reweighed
+
+    def reweighed(incident: Incident, severity: Severity, at: datetime) -> Incident:
+        seen: Incident = honest(incident, severity, at)
+        if [*Severity].index(severity) >= [*Severity].index(incident.severity):
+            return seen
+        acknowledge = dataclasses.replace(seen.acknowledge, breached_at=None)
+        return dataclasses.replace(
+            seen, acknowledge=acknowledge, resolve=dataclasses.replace(seen.resolve, breached_at=None)
+        )
+
+    sla.reweighed = reweighed
+
+
+def _end_before_the_instant(app: Any) -> None:  # noqa: ANN401
+    sla = app.state.platform.sla
+    honest = sla._overrun  # noqa: SLF001 - a defect is planted wherever it would be made
+    sla._overrun = lambda incident, promise, now: honest(incident, promise, now + timedelta(microseconds=1))  # noqa: SLF001
+
+
+def _begin_anew(app: Any) -> None:  # noqa: ANN401
+    sla = app.state.platform.sla
+    honest = sla.resumed
+
+    def resumed(incident: Incident, at: datetime) -> Incident:
+        seen: Incident = honest(incident, at)
+        return sla.watched(dataclasses.replace(seen, resolve=Mark()))  # type: ignore[no-any-return]
+
+    sla.resumed = resumed
+
+
+def _look_at_one(app: Any) -> None:  # noqa: ANN401
+    rows = app.state.platform.desk.rows
+    honest = rows.watch
+
+    async def watch(*given: Any) -> Any:  # noqa: ANN401
+        due, following = await honest(*given)
+        return due[:1], following
+
+    rows.watch = watch
+
+
+def _ignore_latency(app: Any) -> None:  # noqa: ANN401
+    limits = app.state.platform.metrics.rules.limits
+    limits.update({status: (rate, float("inf")) for status, (rate, _) in limits.items()})
+
+
+def _weigh_a_day(app: Any) -> None:  # noqa: ANN401
+    app.state.platform.metrics.rules.since = lambda now: now - timedelta(days=1)
+
+
 CLOCK = (
     Sabotage(
         "window-from-acknowledgement",
@@ -135,4 +188,17 @@ CLOCK = (
     Sabotage("escalation-without-an-event", "what the monitor carries up is not in the timeline", _escalate_in_silence),
     Sabotage("nobody-is-called", "an incident that nobody acknowledges stays where it is", _call_nobody),
     Sabotage("breach-undone", "resolving takes a broken promise back", _forgive),
+    Sabotage("breach-undone-by-severity", "a milder severity takes a broken promise back", _forgive_the_milder),
+    Sabotage("due-instant-too-late", "a promise kept at its due instant counts as broken", _end_before_the_instant),
+    Sabotage("reopening-begins-anew", "a reopened incident's broken promise is forgotten", _begin_anew),
+    Sabotage("one-notice-a-look", "of several windows that end at once the monitor tells one", _look_at_one),
+    Sabotage("health-ignores-latency", "a tenant whose requests take for ever is healthy", _ignore_latency),
+    Sabotage("metrics-of-a-whole-day", "a tenant's health weighs a day in place of an hour", _weigh_a_day),
+    Sabotage(
+        "metrics-on-the-servers-clock",
+        "the database stamps metrics by a clock of its own",
+        apply_sql="create function stamp_metric() returns trigger language plpgsql as"
+        " $$ begin new.at := current_timestamp; return new; end $$;"
+        " create trigger stamp before insert on metrics for each row execute function stamp_metric()",
+    ),
 )

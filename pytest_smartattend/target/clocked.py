@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import tempfile
 import threading
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.injectors.node_clocks import NodeClocks
 from pytest_smartattend.loop.clock import LoopClock
+from pytest_smartattend.postgres.database_clock import DatabaseClock
 from pytest_smartattend.target.clock_door import LONGEST, ClockDoor
 from pytest_smartattend.target.command_platform import CommandPlatform
 
@@ -32,8 +34,10 @@ class ClockedPlatform(CommandPlatform):
     """
 
     def __init__(self, clock: LoopClock, *given: Any, **options: Any) -> None:  # noqa: ANN401
-        adapter, scratch = given[1], given[5]
+        adapter, server, database, scratch = given[1], given[2], given[3], given[5]
         self.clock = clock
+        self._following = ExitStack()
+        self._database_clock: DatabaseClock | None = None
         self._door: ClockDoor | None = None
         environment: dict[str, str] = {}
         if adapter.clock.door:
@@ -51,12 +55,25 @@ class ClockedPlatform(CommandPlatform):
                 "--smartattend-clock=60x runs simulations under libfaketime"
             )
         try:
+            if server.superuser:
+                self._database_clock = self._following.enter_context(DatabaseClock(database, clock).following())
             super().__init__(*given, environment=environment, **options)
         except BaseException:
             self._shut()
             raise
         self.node_clocks = NodeClocks(clock.now, seed=options.get("seed", 0))
         self.paths["clocks"] = self.node_clocks
+
+    @property
+    def database_clock(self) -> DatabaseClock:
+        """The database's, which follows `clock`.
+
+        Raises:
+            NotOffered: we are no superuser there.
+        """
+        if self._database_clock is None:
+            raise NotOffered("a superuser in its database, who alone can replace the clock there")
+        return self._database_clock
 
     def now(self) -> datetime:
         """What the clock of tokens says."""
@@ -86,6 +103,7 @@ class ClockedPlatform(CommandPlatform):
         self._shut()
 
     def _shut(self) -> None:
+        self._following.close()
         if self._door is not None:
             self._door.close()
             if self._door.path.parent.name.startswith("door-"):

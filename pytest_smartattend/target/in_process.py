@@ -8,7 +8,6 @@ go by. So a check is plain code with the same client as for a served platform.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -22,6 +21,7 @@ from pytest_smartattend.injectors.asgi_faults import FaultMiddleware
 from pytest_smartattend.injectors.http_faults import AsyncFaultTransport
 from pytest_smartattend.injectors.http_switch import HttpFaults
 from pytest_smartattend.injectors.node_clocks import NodeClocks
+from pytest_smartattend.postgres.database_clock import DatabaseClock
 from pytest_smartattend.reference.api.app import create_app
 from pytest_smartattend.reference.domain.incident import Severity
 from pytest_smartattend.reference.domain.sla import Promise
@@ -50,13 +50,28 @@ DEADLINE = timedelta(seconds=5)
 
 
 class _Workers(httpx.AsyncBaseTransport):
-    """Hands each request to the next worker."""
+    """Hands each request to the next worker.
 
-    def __init__(self, apps: list[FastAPI]) -> None:
-        self._turn = itertools.cycle([httpx.ASGITransport(app, raise_app_exceptions=False) for app in apps])
+    Attributes:
+        apps: the workers.
+    """
+
+    def __init__(self) -> None:
+        self.apps: list[FastAPI] = []
+        self._workers: list[httpx.ASGITransport] = []
+        self._turn = 0
+
+    def add(self, app: FastAPI) -> None:
+        """One worker more."""
+        self.apps.append(app)
+        self._workers.append(httpx.ASGITransport(app, raise_app_exceptions=False))
+
+    def __len__(self) -> int:
+        return len(self._workers)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await next(self._turn).handle_async_request(request)
+        self._turn += 1
+        return await self._workers[self._turn % len(self)].handle_async_request(request)
 
 
 class _Standstill(httpx.BaseTransport):
@@ -89,6 +104,7 @@ class InProcessPlatform:
         observer: reads its database past it.
         clock: as given.
         export_key: what it signs exported incidents with.
+        database_clock: the database's, which follows `clock`.
         node_clocks: the clocks of the devices from which clients submit.
         paths: where faults can be laid. ``platform``: on requests that reach it, behind its own metrics; ``clients``: on
             their way to it and back; ``clocks``: on the devices' clocks. Delays pass on the clock.
@@ -107,38 +123,46 @@ class InProcessPlatform:
             "clients": self._on_the_way,
             "clocks": self.node_clocks,
         }
-        self._workers = workers
+        self._workers = _Workers()
         self._sabotage = sabotage
         self._secret = secrets.token_hex(32)
         self.export_key = secrets.token_bytes(32)
         self._closing = ExitStack()
         try:
-            self._start(database)
+            self._start(database, workers)
         except BaseException:
             self._closing.close()
             raise
 
-    def _start(self, database: Database) -> None:
+    def _start(self, database: Database, workers: int) -> None:
+        self._database = database
         if self._sabotage:
             catalogue.plant_in_database(self._sabotage, database.dsn)
         self.observer = Observer(database.dsn)
         self._closing.callback(self.observer.close)
         self._seeder = Seeder(database.dsn)
         self._closing.callback(self._seeder.close)
+        self.database_clock = self._closing.enter_context(DatabaseClock(database, self.clock).following())
         runner = self._closing.enter_context(asyncio.Runner(loop_factory=self.clock.new_loop))
         self._loop = runner.get_loop()
         self._running = AsyncExitStack()
         self._closing.callback(self.stop)
-        self._apps = [self._worker(database) for _ in range(self._workers)]
-        self._loop.run_until_complete(self._run(self._apps))
-        self._transport = AsyncFaultTransport(_Workers(self._apps), self._on_the_way)
+        for _ in range(workers):
+            self.add_worker()
+        self._transport = AsyncFaultTransport(self._workers, self._on_the_way)
         transport = _Standstill(self._loop, self._transport)
         self._http = self._closing.enter_context(
             httpx.Client(transport=transport, base_url="http://in-process", timeout=TIMEOUT)
         )
 
-    def _worker(self, database: Database) -> FastAPI:
-        dsn = database.dsn_as("smartattend_app")
+    def add_worker(self) -> None:
+        """Start one worker more; requests go to it in its turn."""
+        app = self._worker()
+        self._loop.run_until_complete(self._running.enter_async_context(app.router.lifespan_context(app)))
+        self._workers.add(app)
+
+    def _worker(self) -> FastAPI:
+        dsn = self._database.dsn_as("smartattend_app")
         patience = DEADLINE * self.clock.factor
         settings = Settings(
             dsn,
@@ -160,13 +184,9 @@ class InProcessPlatform:
     def _seconds(self) -> float:
         return self.clock.elapsed_ns() / 1e9
 
-    async def _run(self, apps: list[FastAPI]) -> None:
-        for app in apps:
-            await self._running.enter_async_context(app.router.lifespan_context(app))
-
     def describe(self) -> Mapping[str, Any]:
         """What stands in the report about it."""
-        return {"name": self.name, "workers": self._workers, "sabotage": self._sabotage or None}
+        return {"name": self.name, "workers": len(self._workers), "sabotage": self._sabotage or None}
 
     def seed(self, kind: str, record: Callable[[Operation], None]) -> Tenant:
         """A new tenant of `kind` with one person of each role, whose operations are told to `record`."""
@@ -182,7 +202,7 @@ class InProcessPlatform:
 
     def set_window(self, severity: str, promise: str, length: timedelta) -> None:
         """Promise something else for incidents of `severity`: ``acknowledge`` or ``resolve`` within `length`."""
-        for app in self._apps:
+        for app in self._workers.apps:
             app.state.platform.sla.windows[Severity(severity)][Promise(promise)] = length
 
     def sleep_until(self, moment: datetime) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 #: seconds between two looks at what is awaited
@@ -67,6 +69,21 @@ class Observer:
             "history": self.rows("select * from attendance_history where tenant_id = %s order by 1, 2", tenant_id),
             "corrections": self.rows("select * from corrections where tenant_id = %s order by position", tenant_id),
             "reverts": self.rows("select * from correction_reverts where tenant_id = %s order by 1", tenant_id),
+        }
+
+    def moments(self) -> dict[str, list[datetime]]:
+        """Table and column → the instants that are stored there, each once, of every column of that type."""
+        columns = self.rows(
+            "select table_name as t, column_name as c from information_schema.columns where table_schema = 'public'"
+            " and data_type = 'timestamp with time zone' order by 1, 2"
+        )
+        asked = sql.SQL("select distinct {1} as at from {0} where {1} is not null order by 1")
+        return {
+            f"{one['t']}.{one['c']}": [
+                row["at"]
+                for row in self._connection.execute(asked.format(sql.Identifier(one["t"]), sql.Identifier(one["c"])))
+            ]
+            for one in columns
         }
 
     def counted(self, query: LiteralString, *parameters: object, least: int, patience: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,16 @@ class Look:
     breached: timedelta | None = None
 
 
-Script = Sequence[Act | Own | Look]
+@dataclass(frozen=True)
+class Do:
+    """Something that leaves nothing in the timeline, such as load or a fault: `do` is called, and says what it saw."""
+
+    at: timedelta
+    what: str
+    do: Callable[[], None]
+
+
+Script = Sequence[Act | Own | Look | Do]
 
 
 class Simulation:
@@ -112,7 +121,11 @@ class Simulation:
         self._evidence.measure("simulated duration", (self._clock.now() - started).total_seconds(), "s")
         self._evidence.measure("real duration", (stopwatch.monotonic_ns() - began) / 1e9, "s")
 
-    def _follow(self, incident_id: str, created: datetime, line: Act | Look) -> None:
+    def _follow(self, incident_id: str, created: datetime, line: Act | Look | Do) -> None:
+        if isinstance(line, Do):
+            line.do()
+            self._evidence.event(line.what, at=str(line.at))
+            return
         if isinstance(line, Act):
             done = self._tenant.actor(line.role).act(incident_id, line.action, line.body)
             self._evidence.expect(f"{line.action} at +{line.at}", done.ok, expected=True)
@@ -129,7 +142,7 @@ class Simulation:
         wanted = [(timedelta(), "staff", ("created", None, "open"))] + [
             (line.at, line.role if isinstance(line, Act) else MONITOR, line.event)
             for line in script
-            if not isinstance(line, Look)
+            if isinstance(line, Act | Own)
         ]
         rows, lateness = [], [timedelta()]
         for number, event in enumerate(timeline["events"]):

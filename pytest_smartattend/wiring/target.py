@@ -112,6 +112,8 @@ def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> It
         yield served
         served.close()
         return
+    if not postgres.superuser:
+        raise NotOffered("a superuser in its database, who alone can replace the clock there")
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
@@ -140,6 +142,13 @@ def _smartattend_discrete_faults(
     request: pytest.FixtureRequest, _smartattend_discrete: InProcessPlatform, _smartattend_evidence: Evidence
 ) -> Faults:
     return _faults(request, _smartattend_discrete.paths, _smartattend_evidence)
+
+
+@pytest.fixture
+def _smartattend_in_process_faults(
+    request: pytest.FixtureRequest, _smartattend_in_process: InProcessPlatform, _smartattend_evidence: Evidence
+) -> Faults:
+    return _faults(request, _smartattend_in_process.paths, _smartattend_evidence)
 
 
 @pytest.fixture(scope="session")

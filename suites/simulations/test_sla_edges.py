@@ -1,0 +1,95 @@
+"""Two sentences of the specification about promises: a breach is never undone, and at the due instant it is still kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from pytest_smartattend import (
+    Act,
+    Evidence,
+    InProcessPlatform,
+    Look,
+    Own,
+    Script,
+    Simulation,
+    Tenant,
+    contract,
+)
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def _severity(at: timedelta, severity: str) -> Act:
+    asked = {"severity": severity, "reason": "It was judged wrongly."}
+    return Act(at, "admin", "severity", ("severity_changed", None, None), asked)
+
+
+#: whatever comes later, both promises stay broken: another severity, an answer, a reopening, another answer
+BROKEN: Script = [
+    Own(12 * MINUTE, ("sla_at_risk", None, None), "acknowledge", due=15 * MINUTE),
+    Own(15 * MINUTE, ("sla_breached", None, None), "acknowledge", due=15 * MINUTE),
+    Own(15 * MINUTE, ("escalated", "open", "escalated")),
+    _severity(20 * MINUTE, "low"),
+    Look(21 * MINUTE, "acknowledge", "breached", due=8 * HOUR, breached=15 * MINUTE),
+    Act(30 * MINUTE, "admin", "investigate", ("investigating", "escalated", "investigating")),
+    _severity(60 * MINUTE, "high"),
+    Look(60 * MINUTE, "acknowledge", "breached", due=30 * MINUTE, breached=15 * MINUTE),
+    Act(90 * MINUTE, "admin", "mitigate", ("mitigating", "investigating", "mitigating")),
+    Own(384 * MINUTE, ("sla_at_risk", None, None), "resolve", due=8 * HOUR),
+    Own(8 * HOUR, ("sla_breached", None, None), "resolve", due=8 * HOUR),
+    _severity(9 * HOUR, "low"),
+    Look(9 * HOUR, "resolve", "breached", due=72 * HOUR, breached=8 * HOUR),
+    Act(10 * HOUR, "admin", "resolve", ("resolved", "mitigating", "resolved"), contract.RESOLUTION),
+    Look(10 * HOUR, "resolve", "breached", due=72 * HOUR, breached=8 * HOUR),
+    Act(11 * HOUR, "admin", "reopen", ("reopened", "resolved", "investigating")),
+    Look(11 * HOUR, "resolve", "breached", due=72 * HOUR, breached=8 * HOUR),
+    Act(12 * HOUR, "admin", "mitigate", ("mitigating", "investigating", "mitigating")),
+    Act(13 * HOUR, "admin", "resolve", ("resolved", "mitigating", "resolved"), contract.RESOLUTION),
+    Look(13 * HOUR, "acknowledge", "breached", due=8 * HOUR, breached=15 * MINUTE),
+    Look(13 * HOUR, "resolve", "breached", due=72 * HOUR, breached=8 * HOUR),
+]
+#: of the timelines of these scripts; whoever changes one computes its digest anew
+BROKEN_DIGEST = "707c95b581159e78268d267d2255f50fe7154d512bd2033189645d308d1999d7"
+
+#: both are kept at the very last instant, while the monitor is due at that instant too
+KEPT: Script = [
+    Own(12 * MINUTE, ("sla_at_risk", None, None), "acknowledge", due=15 * MINUTE),
+    Look(15 * MINUTE, "acknowledge", "at_risk", due=15 * MINUTE),
+    Act(15 * MINUTE, "admin", "acknowledge", ("acknowledged", "open", "acknowledged")),
+    Look(15 * MINUTE, "acknowledge", "met", due=15 * MINUTE),
+    Act(30 * MINUTE, "admin", "investigate", ("investigating", "acknowledged", "investigating")),
+    Act(90 * MINUTE, "admin", "mitigate", ("mitigating", "investigating", "mitigating")),
+    Own(192 * MINUTE, ("sla_at_risk", None, None), "resolve", due=4 * HOUR),
+    Look(4 * HOUR, "resolve", "at_risk", due=4 * HOUR),
+    Act(4 * HOUR, "admin", "resolve", ("resolved", "mitigating", "resolved"), contract.RESOLUTION),
+    Look(4 * HOUR, "resolve", "met", due=4 * HOUR),
+    Look(5 * HOUR, "resolve", "met", due=4 * HOUR),
+]
+KEPT_DIGEST = "6327dfd24e21a54787c902a2a338b221872bca8f5fe44692d9e19b120f629a35"
+
+
+@pytest.mark.simulation("simulations/sla-never-undone")
+@pytest.mark.detects("breach-undone", "breach-undone-by-severity", "reopening-begins-anew")
+def test_a_broken_promise_stays_broken_whatever_comes_later(
+    _smartattend_discrete: InProcessPlatform,
+    _smartattend_discrete_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+) -> None:
+    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
+    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
+    simulation.play("It is called harmless afterwards", "critical", BROKEN, BROKEN_DIGEST)
+
+
+@pytest.mark.simulation("simulations/sla-due-instant")
+@pytest.mark.detects("due-instant-too-late")
+def test_a_promise_is_still_kept_at_its_due_instant(
+    _smartattend_discrete: InProcessPlatform,
+    _smartattend_discrete_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+) -> None:
+    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
+    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
+    simulation.play("At the last moment, twice", "critical", KEPT, KEPT_DIGEST)
