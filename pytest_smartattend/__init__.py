@@ -95,6 +95,8 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.clocked_storm import ClockedStorm as ClockedStorm
     from pytest_smartattend.trials.drill import Drill as Drill
     from pytest_smartattend.trials.drills import Drills as Drills
+    from pytest_smartattend.trials.handoff import ShiftChange as ShiftChange
+    from pytest_smartattend.trials.handoff import read_back as read_back
     from pytest_smartattend.trials.operator_command import run_command as run_command
     from pytest_smartattend.trials.overlap import release_together as release_together
     from pytest_smartattend.trials.probe import Probe as Probe
@@ -175,6 +177,7 @@ _HOME = {
     "Retries": "trials.retries",
     "Script": "trials.simulation",
     "Server": "postgres.server",
+    "ShiftChange": "trials.handoff",
     "Silence": "engine.faults",
     "Simulation": "trials.simulation",
     "Site": "postgres.site",
@@ -204,6 +207,7 @@ _HOME = {
     "pages": "postgres.pages",
     "record_seal": "engine.record_seal",
     "recovery_target": "postgres.recovery_target",
+    "read_back": "trials.handoff",
     "release_together": "trials.overlap",
     "run_command": "trials.operator_command",
     "stopwatch": "evidence.stopwatch",
@@ -266,6 +270,7 @@ __all__ = [
     "Retries",
     "Script",
     "Server",
+    "ShiftChange",
     "Silence",
     "Simulation",
     "Site",
@@ -293,6 +298,7 @@ __all__ = [
     "incident_record",
     "judge",
     "pages",
+    "read_back",
     "record_seal",
     "recovery_target",
     "release_together",

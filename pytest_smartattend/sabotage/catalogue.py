@@ -10,6 +10,7 @@ from pytest_smartattend.sabotage.defect import Sabotage
 from pytest_smartattend.sabotage.doors import DOORS
 from pytest_smartattend.sabotage.drills import DRILLS
 from pytest_smartattend.sabotage.exports import EXPORTS
+from pytest_smartattend.sabotage.handoffs import HANDOFFS
 from pytest_smartattend.sabotage.overlooked import OVERLOOKED
 from pytest_smartattend.sabotage.records import RECORDS
 from pytest_smartattend.sabotage.rules import RULES
@@ -23,6 +24,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *OVERLOOKED,
     *EXPORTS,
     *DRILLS,
+    *HANDOFFS,
 )
 
 

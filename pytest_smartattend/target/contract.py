@@ -192,6 +192,7 @@ OVERVIEWS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/time/sync", "nobody"),
 )
 
+INITIATE_HANDOFF = Endpoint("POST", "/validation/handoff/initiate", "admin")
 #: those that name one handoff; whoever is named in it must accept or reject
 HANDOFFS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/validation/handoff/{id}/accept", "admin"),

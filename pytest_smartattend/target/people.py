@@ -131,7 +131,13 @@ class Tenant:
         return self._people[role]
 
     def successor_of(self, role: str) -> Person:
-        """Whoever takes over from the ``admin`` or the ``superadmin`` when their shift ends: another of that role."""
+        """Whoever takes over from the ``admin`` or the ``superadmin`` when their shift ends: another of that role.
+
+        Raises:
+            NotOffered: the target has nobody like that.
+        """
+        if f"next {role}" not in self._people:
+            raise NotOffered(f"a second {role}, who could take over from the first")
         return self._people[f"next {role}"]
 
     @property

@@ -60,6 +60,18 @@ class Platform(Protocol):
         """The name of the proxy between the platform and `store`: ``database`` or ``incidents_database``."""
         ...
 
+    def kill(self) -> None:
+        """End all its processes at once, as a crash would; `start` starts them again at the same address."""
+        ...
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            TargetFailed: it did not.
+        """
+        ...
+
     def log_tail(self) -> str:
         """The end of what it printed."""
         ...

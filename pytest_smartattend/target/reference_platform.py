@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -72,6 +73,7 @@ class ReferencePlatform:
         self._sabotage = sabotage
         self.connections_at_rest = workers * len(STORES) * POOL
         self._secret = secrets.token_hex(32)
+        self._port = 0
         self._closing = ExitStack()
         try:
             self._start(server)
@@ -98,7 +100,7 @@ class ReferencePlatform:
         self._closing.callback(self.seeder.close)
         self._process = self._spawn()
         self._closing.callback(self._end_process)
-        port = self._await_port()
+        self._port = port = self._await_port()
         self.base_url = f"http://127.0.0.1:{port}"
         clients = self._closing.enter_context(
             TcpProxy(("127.0.0.1", port), name="clients", seed=self._seed, exchange=http_answers)
@@ -107,6 +109,21 @@ class ReferencePlatform:
         workers = WorkerProcesses(lambda: self._process.pid, lambda: self._answers(port), seed=self._seed)
         self.paths: dict[str, FaultPath] = {**self._stores, "clients": clients, "workers": workers}
         self._http = self._closing.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT))
+
+    def start(self) -> None:
+        """Start its processes again after `kill`, at the same address, and wait until they answer.
+
+        Raises:
+            TargetFailed: they ended, or did not answer in time.
+        """
+        (self._folder / "ready").unlink(missing_ok=True)
+        self._process = self._spawn()
+        self._await_port()
+
+    def kill(self) -> None:
+        """End all its processes at once, as a crash of the machine would; `start` starts them again."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._end_process()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         module = (
@@ -123,7 +140,7 @@ class ReferencePlatform:
             },
             "DATABASE_URL": urls["database"],
             "INCIDENTS_DATABASE_URL": urls["incidents_database"],
-            "PORT": "0",
+            "PORT": str(self._port),
             "WORKERS": str(self._workers),
             "TOKEN_SECRET": self._secret,
             "SMARTATTEND_READY_FILE": str(self._folder / "ready"),
@@ -131,7 +148,7 @@ class ReferencePlatform:
             "SPOOL_FOLDER": str(self._folder / "spool"),
             "DB_POOL_SIZE": str(POOL),
         }
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", *module],
                 env=environment,

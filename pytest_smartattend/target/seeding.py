@@ -26,7 +26,10 @@ class Seeding(Protocol):
     """Makes tenants, one for each check."""
 
     def tenant(self, kind: str) -> tuple[str, dict[str, Account], Roster]:
-        """A new tenant of `kind`: its id, role → account, and what its people may attend."""
+        """A new tenant of `kind`: its id, role → account, and what its people may attend.
+
+        Also ``next admin`` and ``next superadmin``, who take over from the others in handoffs, where they can be made.
+        """
         ...
 
     def close(self) -> None:
@@ -66,7 +69,7 @@ class StepSeeder:
                 self._connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10)
             except psycopg.Error as why:
                 raise TargetFailed(f"Seeding: the adapter's database cannot be reached: {why}. Is it up?") from None
-        self._superadmin: Account | None = None
+        self._superadmins: dict[str, Account] = {}
 
     def tenant(self, kind: str) -> tuple[str, dict[str, Account], Roster]:
         """See `Seeding`.
@@ -77,12 +80,13 @@ class StepSeeder:
         tenant_id = str(uuid.uuid4())
         about = {"tenant_id": tenant_id, "kind": kind, "name": f"A {kind} {tenant_id[:8]}", **self._base()}
         tenant_id = self._make("tenant", self._seed.tenant, about) or tenant_id
-        accounts = {role: self._account(role, tenant_id) for role in ("member", "staff", "admin")}
+        roles = ("member", "staff", "admin", "next admin")
+        accounts = {role: self._account(role.removeprefix("next "), tenant_id) for role in roles}
         other = self._account("member", tenant_id)
-        if self._seed.superadmin and self._superadmin is None:
-            self._superadmin = self._account("superadmin", None)
-        if self._superadmin is not None:
-            accounts["superadmin"] = self._superadmin
+        if self._seed.superadmin and not self._superadmins:
+            both = ("superadmin", "next superadmin")
+            self._superadmins = {role: self._account("superadmin", None) for role in both}
+        accounts |= self._superadmins
         sessions = []
         if kind == "school" and self._seed.class_session:
             for _ in range(2):

@@ -15,6 +15,7 @@ from pytest_smartattend.reference.api.attendance_desk import named
 from pytest_smartattend.reference.api.desk import IncidentDesk
 from pytest_smartattend.reference.api.metrics_desk import MetricsDesk
 from pytest_smartattend.reference.api.problems import Problem, invalid
+from pytest_smartattend.reference.domain import briefing
 from pytest_smartattend.reference.domain.actors import Scope
 from pytest_smartattend.reference.domain.advice import Advisor, alerts
 from pytest_smartattend.reference.domain.handoff import (
@@ -45,41 +46,18 @@ class Told:
     items: Sequence[Item]
     difference: Mapping[str, Any]
 
-    def view(self) -> dict[str, Any]:
-        """As it goes over the wire."""
-        handoff, ending = self.handoff, self.handoff.ending
-        return {
-            "id": str(handoff.id),
-            "tenant_id": str(handoff.tenant_id) if handoff.tenant_id else None,
-            "status": self.status.value,
-            "from_user_id": str(handoff.from_user_id),
-            "to_user_id": str(handoff.to_user_id),
-            "briefing_notes": handoff.briefing_notes,
-            "initiated_at": write_instant(handoff.initiated_at),
-            "expires_at": write_instant(handoff.expires_at),
-            "as_of": write_instant(self.as_of),
-            "health": dict(self.health),
-            "critical_alerts": alerts(self.items, self.health),
-            "incidents": list(self.items),
-            "difference": dict(self.difference),
-            "ended": ending
-            and {
-                "status": ending.status.value,
-                "actor": str(ending.actor),
-                "at": write_instant(ending.at),
-                "reason": ending.reason,
-                "read_back": ending.read_back,
-                "moved": list(ending.moved),
-            },
-        }
-
 
 #: what ends a handoff that may be ended, within the transaction that does so
 End = Callable[[AsyncConnection, Handoff], Awaitable[Ending]]
 
 
 class HandoffDesk:
-    """What people do with handoffs. Methods raise `Problem` not_found for what is not within the scope."""
+    """What people do with handoffs. Methods raise `Problem` not_found for what is not within the scope.
+
+    Attributes:
+        alerts: what must be seen first, of open incidents and the platform's health.
+        writers: format → how a handoff is written for people, from its view and their names.
+    """
 
     def __init__(
         self, desk: IncidentDesk, database: Store, accounts: Accounts, metrics: MetricsDesk, lifetime: timedelta
@@ -89,6 +67,8 @@ class HandoffDesk:
         self.rows = desk.handoffs
         self.rules = HandoffRules(lifetime)
         self.advisor = Advisor(desk.lifecycle)
+        self.alerts = alerts
+        self.writers = {"markdown": briefing.as_markdown, "text": briefing.as_text}
         self._database = database
         self._accounts = accounts
         self._metrics = metrics
@@ -99,7 +79,7 @@ class HandoffDesk:
         Raises:
             Problem: not_found or validation_error, when nobody like that can take over from the caller.
         """
-        await self._can_take_over(caller, to_user_id)
+        await self.can_take_over(caller, to_user_id)
         health, by = await self.health(caller), caller.user
         async with self.store.transaction(caller.scope) as transaction:
             await self.desk.rows.taking(transaction, by.tenant_id)
@@ -188,6 +168,34 @@ class HandoffDesk:
         async with self._database.transaction(caller.scope) as transaction:
             return await self._accounts.names(transaction, known)
 
+    def view(self, told: Told) -> dict[str, Any]:
+        """A handoff as it goes over the wire."""
+        handoff, ending = told.handoff, told.handoff.ending
+        return {
+            "id": str(handoff.id),
+            "tenant_id": str(handoff.tenant_id) if handoff.tenant_id else None,
+            "status": told.status.value,
+            "from_user_id": str(handoff.from_user_id),
+            "to_user_id": str(handoff.to_user_id),
+            "briefing_notes": handoff.briefing_notes,
+            "initiated_at": write_instant(handoff.initiated_at),
+            "expires_at": write_instant(handoff.expires_at),
+            "as_of": write_instant(told.as_of),
+            "health": dict(told.health),
+            "critical_alerts": self.alerts(told.items, told.health),
+            "incidents": list(told.items),
+            "difference": dict(told.difference),
+            "ended": ending
+            and {
+                "status": ending.status.value,
+                "actor": str(ending.actor),
+                "at": write_instant(ending.at),
+                "reason": ending.reason,
+                "read_back": ending.read_back,
+                "moved": list(ending.moved),
+            },
+        }
+
     # -- the parts
 
     async def health(self, caller: Caller) -> dict[str, Any]:
@@ -244,6 +252,17 @@ class HandoffDesk:
         health = (ending and ending.health) or handoff.health
         return Told(handoff, at, self.rules.status(handoff, at), health, items, changed)
 
+    async def can_take_over(self, caller: Caller, to_user_id: UUID) -> None:
+        """Judge whether the person could accept: another one of the caller's own role and reach."""
+        async with self._database.transaction(caller.scope) as transaction:
+            incoming = await self._accounts.by_id(transaction, to_user_id)
+        if incoming is None:
+            raise Problem("not_found", "there is no such person here; name another one of your own role")
+        own = caller.user
+        if incoming.id == own.id or (incoming.role, incoming.tenant_id) != (own.role, own.tenant_id):
+            said = f"cannot take over from you; name another {own.role}"
+            raise invalid([{"field": "to_user_id", "message": said}])
+
     async def _end(self, caller: Caller, handoff_id: str, action: str, end: End) -> Told:
         """End a handoff as `end` says, or not at all."""
         by = caller.user
@@ -269,14 +288,3 @@ class HandoffDesk:
         if handoff is None:
             raise Problem("not_found", "there is no such handoff; see POST /api/validation/handoff/initiate")
         return handoff
-
-    async def _can_take_over(self, caller: Caller, to_user_id: UUID) -> None:
-        """Judge whether the person could accept: another one of the caller's own role and reach."""
-        async with self._database.transaction(caller.scope) as transaction:
-            incoming = await self._accounts.by_id(transaction, to_user_id)
-        if incoming is None:
-            raise Problem("not_found", "there is no such person here; name another one of your own role")
-        own = caller.user
-        if incoming.id == own.id or (incoming.role, incoming.tenant_id) != (own.role, own.tenant_id):
-            said = f"cannot take over from you; name another {own.role}"
-            raise invalid([{"field": "to_user_id", "message": said}])

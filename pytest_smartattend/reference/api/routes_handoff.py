@@ -14,7 +14,6 @@ from pytest_smartattend.reference.api import wire_handoff as wire
 from pytest_smartattend.reference.api.access import GuardedRoute, caller_of, platform_of
 from pytest_smartattend.reference.api.handoff_desk import Told
 from pytest_smartattend.reference.api.openapi import BODY, refusals
-from pytest_smartattend.reference.domain import briefing
 
 router = APIRouter(prefix="/api", route_class=GuardedRoute)
 
@@ -37,28 +36,29 @@ def _answers(path: str, *codes: str, status: int = 200) -> dict[str, Any]:
     return {"path": path, "status_code": status, "responses": responses}
 
 
-def _sent(told: Told, status: int = 200) -> Response:
-    return Response(json.dumps(told.view()), status, media_type="application/json")
+def _sent(request: Request, told: Told, status: int = 200) -> Response:
+    view = platform_of(request).handoffs.view(told)
+    return Response(json.dumps(view), status, media_type="application/json")
 
 
 @router.post(**_answers("/validation/handoff/initiate", status=201))
 async def initiate(request: Request, body: wire.NewHandoff) -> Response:
     """Offer all open incidents to another person of one's own role."""
     told = await platform_of(request).handoffs.initiate(caller_of(request), body.to_user_id, body.briefing_notes)
-    return _sent(told, 201)
+    return _sent(request, told, 201)
 
 
 @router.post(**_answers("/validation/handoff/{id}/accept", "wrong_person", "handoff_over", "missing_fields"))
 async def accept(request: Request, handoff_id: HandoffId, body: wire.Acceptance | None = None) -> Response:
     """Take all open incidents over, and read the critical ones back."""
     said = {str(one.incident_id): one.said for one in (body.read_back if body else ())}
-    return _sent(await platform_of(request).handoffs.accept(caller_of(request), handoff_id, said))
+    return _sent(request, await platform_of(request).handoffs.accept(caller_of(request), handoff_id, said))
 
 
 @router.post(**_answers("/validation/handoff/{id}/reject", "wrong_person", "handoff_over"))
 async def reject(request: Request, handoff_id: HandoffId, body: wire.Rejection) -> Response:
     """Leave all incidents with those who have them, and say why."""
-    return _sent(await platform_of(request).handoffs.reject(caller_of(request), handoff_id, body.reason))
+    return _sent(request, await platform_of(request).handoffs.reject(caller_of(request), handoff_id, body.reason))
 
 
 _BRIEFING = "/validation/handoff/{id}/briefing"
@@ -79,10 +79,10 @@ async def read_briefing(
 ) -> Response:
     """All that the incoming person must know, for people and programs."""
     handoffs, caller = platform_of(request).handoffs, caller_of(request)
-    view = (await handoffs.briefing(caller, handoff_id)).view()
+    told = await handoffs.briefing(caller, handoff_id)
     if format is Format.JSON:
-        return Response(json.dumps(view), media_type="application/json")
+        return _sent(request, told)
+    view = handoffs.view(told)
     names = await handoffs.names(caller, view)
-    if format is Format.MARKDOWN:
-        return Response(briefing.as_markdown(view, names), media_type="text/markdown")
-    return Response(briefing.as_text(view, names), media_type="text/plain")
+    written = handoffs.writers[format](view, names)
+    return Response(written, media_type="text/markdown" if format is Format.MARKDOWN else "text/plain")
