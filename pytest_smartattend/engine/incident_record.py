@@ -22,12 +22,13 @@ DEPTH_LIMIT = 16
 FORMAT = "smartattend-incident"
 MAJOR = "1"
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 Document = dict[str, Any]
 
 
 def canonical(value: object) -> bytes:
     """Canonical JSON as in RFC 8785, of what the schema lets through: no fractions, and names in ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def read(content: bytes, name: str = "the export") -> Document:

@@ -49,7 +49,7 @@ def faults_of(document: Document, *, key: bytes = b"", head: Mapping[str, Any] |
     record = document["record"]
     return [
         *_faults_of_seal(document, key),
-        *chain.faults_of(record["incident"]["id"], record["events"], record["head"]),
+        *chain.faults_of(record["incident"]["id"], record["events"], record["head"], canonical),
         *_faults_of_head(record, head),
         *(f"the platform found in its own store: {fault}" for fault in record["source"]["faults"]),
         *_faults_of_times(record),

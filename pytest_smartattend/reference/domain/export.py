@@ -24,6 +24,7 @@ from pytest_smartattend.reference.domain.timeline import GENESIS, Position
 
 FORMAT = "smartattend-incident"
 SCHEMA_VERSION = "1.0"
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _HASHED = ("seq", "actor", "at", "kind", "from", "to", "payload")
 
 Row = Mapping[str, Any]
@@ -43,7 +44,7 @@ class Material:
 
 def canonical(value: object) -> bytes:
     """Canonical JSON as in RFC 8785, for values without fractions and with ASCII names: the standard encoder's own."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 class Exporter:
