@@ -43,7 +43,7 @@ class Event:
     @property
     def hash(self) -> str:
         """SHA-256 over the row's canonical JSON (RFC 8785), lower-case hexadecimal, 64 characters (SPEC 1)."""
-        return hashlib.sha256(rfc8785.dumps(self.content())).hexdigest()
+        return hash_of(self.content())
 
     def content(self) -> dict[str, Any]:
         """What is hashed: the row as the API shows it, without the hash."""
@@ -58,3 +58,8 @@ class Event:
             "payload": dict(self.payload),
             "prev": self.prev,
         }
+
+
+def hash_of(content: Mapping[str, Any]) -> str:
+    """The hash of the row with this `Event.content`."""
+    return hashlib.sha256(rfc8785.dumps(content)).hexdigest()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pytest_smartattend.reference.domain.actors import Scope
 from pytest_smartattend.reference.domain.incident import Incident
 from pytest_smartattend.reference.domain.lifecycle import Change
-from pytest_smartattend.reference.domain.timeline import Event, Position
+from pytest_smartattend.reference.domain.timeline import Event, Position, hash_of
 from pytest_smartattend.reference.store.tables import audit_heads, one_of, timeline, within
 
 #: many rows as one JSON text: the server unpacks them a hundred times faster than they go over one by one
@@ -116,7 +116,8 @@ class Timeline:
     def row(self, tenant_id: UUID, event: Event) -> dict[str, Any]:
         """The event as columns."""
         content = event.content()
-        return {**content, "incident_id": event.incident_id, "at": event.at, "tenant_id": tenant_id, "hash": event.hash}
+        columns = {"incident_id": event.incident_id, "at": event.at, "tenant_id": tenant_id, "hash": hash_of(content)}
+        return {**content, **columns}
 
     async def append(self, transaction: AsyncConnection, tenant_id: UUID, event: Event) -> None:
         """Store one row."""
