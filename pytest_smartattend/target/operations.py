@@ -50,15 +50,16 @@ OPERATIONS: tuple[str, ...] = (
 )
 
 _FIELDS = """
-accepted accepted_ms access_token acknowledge action actor at attendance_failures attendance_id band blocked
-blocked_ms breached_at briefing_notes class_session_id client_time code confidence corrected created_at
-created_by critical current cursor date description detail device_id direction drift_ms due_at effective email
-employee_id endpoint endpoints errors escalation_level events expires_at failure_rate failures fields flagged
-flagged_ms from hash head id incident_id items kind least legal level limit limits max_ms mean_latency_ms
-mean_ms met_at method name next_cursor note now original owner_id p50_ms p95_ms p99_ms part parts password
-payload prev prevention_measures reason remediation_steps requests resolution resolve reverted role root_cause
-seq server_errors severity shift_date since sla state status student_id submissions submitted submitted_by
-tenant_id title to to_user_id token_type type until updated_at used user verification_mismatches window_seconds
+accepted accepted_ms access_token acknowledge action actor as_of at attendance_failures attendance_id band blocked
+blocked_ms breached_at briefing_notes by changed changes class_session_id client_time closed code confidence corrected
+created_at created_by critical critical_alerts current cursor date description detail device_id difference direction
+drift_ms due_at effective email employee_id ended endpoint endpoints errors escalation_level escalations events
+expires_at failure_rate failures fields flagged flagged_ms format from from_user_id hash head health id incident_id
+incidents initiated_at items kind least legal level limit limits max_ms mean_latency_ms mean_ms met_at method moved
+name next_actions next_cursor note now opened original owner_id p50_ms p95_ms p99_ms part parts password payload prev
+prevention_measures read_back reason remediation_steps requests resolution resolve reverted role root_cause said seq
+server_errors severity shift_date since sla state status student_id submissions submitted submitted_by tenant_id text
+title to to_user_id token_type type until updated_at used user verification_mismatches what why window_seconds
 """
 #: the names of fields in requests and answers, and of query parameters
 FIELDS: frozenset[str] = frozenset(_FIELDS.split())
