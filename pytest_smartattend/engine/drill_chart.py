@@ -72,6 +72,7 @@ def chart(picture: Picture, history: History, recovery: Recovery) -> dict[str, A
         ],
         "ticks": _ticks(history, frozenset(recovery.lost), begin, end),
         "outage": {"from": at(outage.begin), "to": at(outage.end), "over": outage.over},
+        "advice": _advice(phases, recovery),
         "rto": {"seconds": round(recovery.rto_seconds, 6), "limit": picture.rto_limit, "floor": picture.floor},
         "rpo": {"rows": recovery.rpo_rows, "seconds": round(recovery.lost_seconds, 6), "limit": picture.rpo_limit},
         "counts": {
@@ -81,6 +82,21 @@ def chart(picture: Picture, history: History, recovery: Recovery) -> dict[str, A
             "unknown_stored": recovery.unknown_stored,
         },
     }
+
+
+def _advice(phases: Sequence[Phase], recovery: Recovery) -> str:
+    """What to shorten first: the phase that took most of the outage; empty where no phase lies in it."""
+    outage = recovery.outage
+    inside = [
+        (min(one.end, outage.end) - max(one.begin, outage.begin), one) for one in phases if one.begin >= recovery.fault
+    ]
+    seconds, longest = max(inside, key=lambda pair: pair[0], default=(0, None))
+    if longest is None or seconds <= 0:
+        return ""
+    return (
+        f"Of {outage.seconds:.3f} s without an acknowledged write {longest.name!r}, by the {longest.actor}, took "
+        f"{seconds / 1e9:.3f} s: shorten that first."
+    )
 
 
 def _ticks(history: History, lost: frozenset[str], begin: int, end: int) -> dict[str, Any]:

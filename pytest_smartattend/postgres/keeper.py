@@ -62,8 +62,7 @@ def processes_in(folder: str) -> list[int]:
                     where = os.fsencode(os.readlink(f"/proc/{name}/cwd")) + b"/"  # noqa: PTH115
                     if where.startswith(inside) and _is_server(name):
                         found.add(int(name))
-                # also as a part of a word: ``host=…`` is all that a receiver that waits for its slot has of us
-                if postgres and any(inside in word for word in words[1:]):
+                if postgres and any(word.startswith(inside) for word in words[1:]):
                     found.add(int(name))
     if not os.path.isdir("/proc/self"):  # noqa: PTH112
         found.update(pid for pid in map(postmaster, data_folders(folder)) if pid and is_running(pid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ _LSN = """SELECT CASE WHEN pg_is_in_recovery()
 _TIMELINE = """SELECT CASE WHEN pg_is_in_recovery()
     THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"""
+
+
+def _rows(connection: psycopg.Connection, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(sql.encode(), parameters or None)
+    return cursor.fetchall() if cursor.description else []
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Node:
         self.pid = 0
         self._ground = ground
         self._process: subprocess.Popen[bytes] | None = None
+        self._admin: psycopg.Connection | None = None
+        self._opening = threading.Lock()
         self._settings = {
             **durable.settings_for(ground.programs.binaries.major),
             "port": str(port),
@@ -127,10 +135,25 @@ class Node:
             ) from problem
 
     def query(self, sql: str, parameters: Sequence[object] = (), database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run one statement on a connection of its own. Returns its rows; none for a statement without."""
+        """Run one statement, in ``postgres`` on a connection that is kept. Returns its rows; none for one without."""
+        if database == "postgres":
+            return _rows(self._kept(), sql, parameters)
         with self.connect(database) as connection:
-            cursor = connection.execute(sql.encode(), parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            return _rows(connection, sql, parameters)
+
+    def _kept(self) -> psycopg.Connection:
+        """The connection that is kept: opening one takes as long as what a drill asks by it, and counts as outage."""
+        with self._opening:
+            if self._admin is None or self._admin.closed:
+                self._admin = self.connect()
+            return self._admin
+
+    def hang_up(self) -> None:
+        """Close the connection that is kept; the next question opens another."""
+        with self._opening:
+            if self._admin is not None:
+                self._admin.close()
+                self._admin = None
 
     def wait_until(self, sql: str, what: str, parameters: Sequence[object] = (), patience: float = PATIENCE) -> None:
         """Wait until the first column of the first row of `sql` is true.
@@ -139,14 +162,13 @@ class Node:
             ServerFailed: it is not so within `patience` seconds; says `what` was waited for.
         """
         deadline = time.monotonic() + patience
-        with self.connect() as connection:
-            while not ((row := connection.execute(sql.encode(), parameters or None).fetchone()) and row[0]):
-                if time.monotonic() > deadline:
-                    raise ServerFailed(
-                        f"The node {self.name} was to {what} within {patience:g} s and did not.\n{self._said()}\n"
-                        "Look at what the other nodes' logs say of the same time."
-                    )
-                time.sleep(_LOOK)
+        while not ((rows := self.query(sql, parameters)) and rows[0][0]):
+            if time.monotonic() > deadline:
+                raise ServerFailed(
+                    f"The node {self.name} was to {what} within {patience:g} s and did not.\n{self._said()}\n"
+                    "Look at what the other nodes' logs say of the same time."
+                )
+            time.sleep(_LOOK)
 
     def set(self, **settings: str | None) -> None:
         """Change settings, None for the server's own default. A running server takes those that need no restart."""
@@ -171,6 +193,7 @@ class Node:
         """
         if self.running:
             raise UsageError(f"The node {self.name} runs already, as process {self.pid}. Stop it first.")
+        self.hang_up()
         self._write()
         self.log.touch()
         began = self.log.stat().st_size
@@ -193,6 +216,7 @@ class Node:
         """
         if self._process is None or not self.running:
             return
+        self.hang_up()
         self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
         try:
             self._process.wait(PATIENCE)
@@ -218,6 +242,7 @@ class Node:
         done = stopwatch.monotonic_ns()
         if number == signal.SIGKILL and self._process is not None:
             self._process.wait(PATIENCE)
+            self.hang_up()
         return pids, done
 
     def promote(self) -> int:

@@ -201,6 +201,7 @@ class Site:
             if node.running:
                 with contextlib.suppress(ServerFailed):
                     node.kill()
+            node.hang_up()
         keeper.end_servers(str(self.folder))
 
     def _node(self, name: str, archive: Archive | None, settings: dict[str, str]) -> Node:

@@ -89,6 +89,33 @@ def test_a_killed_owner_leaves_no_process_file_or_memory(dead: bool) -> None:
     until(lambda: not ours & set(segments()), "shared memory to go")
 
 
+WAITER = """
+import signal, sys, time
+from pytest_smartattend.postgres.choosing import Wanted
+from pytest_smartattend.postgres.site import own_site
+with own_site(Wanted(postgres="embedded")) as site:
+    archive = site.archive()
+    n0 = site.primary()
+    n0.kill(signal.SIGSTOP)
+    print(site.folder, flush=True)
+    archive.receive(n0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_a_receiver_that_waits_for_a_frozen_server_ends_with_its_owner() -> None:
+    process = subprocess.Popen([sys.executable, "-c", WAITER], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    folder = process.stdout.readline().strip()
+    # it names no folder of ours: it ends because the keeper ends the server that it waits for, frozen as that is
+    until(lambda: any("create-slot" in words for words in running(folder)), "the receiver")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    until(lambda: not running(folder), f"processes to end: {running(folder)}")
+    until(lambda: not Path(folder).exists(), f"{folder} to go")
+
+
 def test_a_site_that_is_left_by_an_error_is_gone(field: Field) -> None:
     site, n0 = field.site, field.primary()
     site.archive().receive(n0)

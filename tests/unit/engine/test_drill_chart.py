@@ -36,6 +36,7 @@ def test_times_are_seconds_from_the_left_edge() -> None:
     assert [(one["name"], one["from"], one["to"]) for one in drawn["phases"]] == [("lost", 3, 4), ("back", 4, 10)]
     assert drawn["outage"] == {"from": 3, "to": 8, "over": True}
     assert drawn["rto"] == {"seconds": 5, "limit": 600, "floor": 0.5}
+    assert drawn["advice"].startswith("Of 5.000 s without an acknowledged write 'back', by the platform, took 4.000 s")
     assert drawn["rpo"] == {"rows": 1, "seconds": 0, "limit": None}
     assert drawn["counts"] == {"acknowledged": 3, "failed": 1, "unknown": 1, "unknown_stored": 1}
 
