@@ -120,7 +120,7 @@ class Drill:
         name: str,
         *,
         actor: Actor,
-        until: Callable[[], Facts | bool | None],
+        until: Callable[[], object],
         within: timedelta,
         action: Callable[[], object] | None = None,
     ) -> Facts:
@@ -129,7 +129,7 @@ class Drill:
         Args:
             name: of the step.
             actor: who acts.
-            until: the observation: facts or True when it is there, anything false while it is not. What it raises is
+            until: the observation: a mapping of facts, or anything true, when it is there; anything false while it is not. What it raises is
                 no observation and not the end: it is asked again, and the last problem is told.
             within: from the beginning of the action. One that hangs is left hanging, and healing begins.
             action: what is done; what it raises fails the step.
@@ -142,7 +142,7 @@ class Drill:
         """
         attempt = _Attempt(action, until, within.total_seconds())
         attempt.run()
-        facts = {} if attempt.facts is True or not attempt.facts else dict(attempt.facts)
+        facts = dict(attempt.facts) if isinstance(attempt.facts, Mapping) else {}
         credited = actor != "harness" or not self._foreign
         step = Step(name, actor, attempt.begin, attempt.end, facts, attempt.problem, credited)
         self.steps.append(step)
@@ -257,10 +257,8 @@ class Drill:
 class _Attempt:
     """An action and its observation in a thread of their own, so that neither can hold up the healing."""
 
-    def __init__(
-        self, action: Callable[[], object] | None, until: Callable[[], Facts | bool | None], seconds: float
-    ) -> None:
-        self.facts: Facts | bool | None = None
+    def __init__(self, action: Callable[[], object] | None, until: Callable[[], object], seconds: float) -> None:
+        self.facts: object = None
         self.problem = ""
         self.cause: BaseException | None = None
         self.begin = self.end = stopwatch.monotonic_ns()

@@ -119,7 +119,12 @@ def test_a_drill_killed_in_this_step_leaves_nothing(pytester: pytest.Pytester, n
     told = pytester.path / "told.json"
     temporary = pytester.path / "t"
     temporary.mkdir()
-    given = {"KILLER_STEP": str(step), "KILLER_TOLD": str(told), "TMPDIR": str(temporary), "PYTHONPATH": "."}
+    given = {
+        "KILLER_STEP": str(step),
+        "KILLER_TOLD": str(told),
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
     suite = f"pytest_smartattend.suites.drills.{file.removesuffix('.py')}"
     words = ["-m", "pytest", "-p", "killer", "-p", "no:cacheprovider", "--smartattend-target=reference", "-k", word]
     with (pytester.path / "output").open("wb") as output:
