@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 from pathlib import Path
 
-from pytest_smartattend import marks, options
+from pytest_smartattend import marks, options, plugin
+from pytest_smartattend.readiness import reasons
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -57,7 +60,59 @@ def marks_page() -> str:
     )
 
 
-PAGES = {"options.md": options_page, "marks.md": marks_page}
+def fixtures_page() -> str:
+    """The page of all fixtures."""
+    rows = []
+    for room in plugin.WIRING:
+        tree = ast.parse((REFERENCE.parents[1] / "pytest_smartattend" / "wiring" / f"{room}.py").read_text("utf-8"))
+        for node in tree.body:
+            scope = _fixture_scope(node)
+            if scope and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                kind = ast.unparse(node.returns) if node.returns else ""
+                for wrapper in ("Iterator", "Generator", "AsyncIterator"):
+                    kind = re.sub(rf"^{wrapper}\[([^,]*)(,.*)?\]$", r"\1", kind)
+                told = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+                kind = kind.replace("|", "\\|")
+                rows.append(f"| `{node.name}` | {scope} | `{kind}` | {told} |")
+    return "\n".join(
+        [
+            "# Fixtures",
+            "",
+            "Generated from `pytest_smartattend/wiring/`. Of the types, `pytest_smartattend` exports what annotations need. Those that act on a",
+            "platform need `--smartattend-target`; the others need nothing. Suites use private names of the same things, so that a",
+            "fixture of yours with one of these names changes no shipped check.",
+            "",
+            "| fixture | scope | gives | what it is |",
+            "| --- | --- | --- | --- |",
+            *sorted(rows),
+            "",
+        ]
+    )
+
+
+def _fixture_scope(node: ast.stmt) -> str:
+    """The scope of a function that is a fixture; empty for everything else."""
+    for decorator in getattr(node, "decorator_list", []):
+        if ast.unparse(decorator).startswith("pytest.fixture"):
+            words = getattr(decorator, "keywords", [])
+            return next((ast.literal_eval(word.value) for word in words if word.arg == "scope"), "function")
+    return ""
+
+
+def exit_codes_page() -> str:
+    """The page of exit codes, with its table of reasons anew; what stands before the table is written by hand."""
+    text = _text(REFERENCE / "exit-codes.md")
+    head = text[: text.index("| code | status |")]
+    rows = [f"| `{code}` | {row.status} | {row.says} | {row.advice} |" for code, row in reasons.CODES.items()]
+    return head + "\n".join(["| code | status | what it says | what to do |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+PAGES = {
+    "options.md": options_page,
+    "marks.md": marks_page,
+    "fixtures.md": fixtures_page,
+    "exit-codes.md": exit_codes_page,
+}
 
 
 def main() -> int:

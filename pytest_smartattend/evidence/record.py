@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Mapping
 
 from pytest_smartattend.errors import EvidenceError
 from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.evidence.harmless import harmless
 from pytest_smartattend.evidence.journal import Journal
+from pytest_smartattend.evidence.redaction import redacted
 
 #: operations are journaled in batches of this size: a storm makes ten thousand of them
 BATCH = 50
@@ -30,10 +32,15 @@ class Evidence:
         journal: where the lines go.
         test: pytest's name of the test.
         attempt: which attempt at the test this is, from 1.
+
+    Attributes:
+        events: how many pieces of evidence were recorded.
+        lines: the last of them in words, for reports of other plugins; None where none of them shows any.
     """
 
     def __init__(self, journal: Journal, test: str, attempt: int) -> None:
         self.events = 0
+        self.lines: deque[str] | None = None
         self._journal = journal
         self._test = test
         self._attempt = attempt
@@ -137,6 +144,8 @@ class Evidence:
         self._journal.append(kind, data, test=self._test, attempt=self._attempt)
         with self._lock:
             self.events += 1
+            if self.lines is not None:
+                self.lines.append(in_words(kind, data))
 
     def _write_operations(self) -> None:
         with self._lock:
@@ -153,6 +162,20 @@ class Evidence:
     def _offset(self) -> float:
         """Seconds since the test began."""
         return round((stopwatch.monotonic_ns() - self._began) / 1e9, 6)
+
+
+def in_words(kind: str, data: Mapping[str, object]) -> str:
+    """A piece of evidence as one line, harmless, short, and without secrets."""
+    held = {True: "✓ ", False: "✗ "}.get(data.get("held"), "")  # type: ignore[call-overload]
+    line = f"{held}{data['name']}"
+    if kind == "expect" and not data["held"]:
+        line += f": seen {data['seen']!r:.200}, expected {data['expected']!r:.200}"
+    elif kind == "measure":
+        line += f": {data['value']:g} {data['unit']}" + ("" if data["limit"] is None else f" of {data['limit']:g}")
+    elif kind in {"event", "fault"}:
+        line = f"{data['offset']:9.3f} s  {'fault ' if kind == 'fault' else ''}{line}"
+        line += f" (seed {data['seed']})" if kind == "fault" else f" {data['data']!r:.200}" if data["data"] else ""
+    return redacted(harmless(line[:600]).replace("\n", " "))
 
 
 def _shown(value: object) -> str:

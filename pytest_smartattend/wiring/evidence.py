@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 #: name of the user property that carries count and hash; a plain text of JSON, which any reporter shows
 PROPERTY = "smartattend"
 _CHUNK = 30_000
+#: where pytest-html and allure-pytest keep what they were asked for
+_OTHER_REPORTS = ("htmlpath", "allure_report_dir")
+#: pieces of evidence of one test that they show
+_LINES = 100
 
 
 class _Recorder:
@@ -34,9 +39,10 @@ class _Recorder:
     Args:
         run: the run.
         folder: where the journal goes; None where nobody asked for a verdict.
+        shown_elsewhere: whether a report of another plugin shows evidence too.
     """
 
-    def __init__(self, run: run_wiring.Run, folder: Path | None) -> None:
+    def __init__(self, run: run_wiring.Run, folder: Path | None, *, shown_elsewhere: bool) -> None:
         self.writes = folder is not None
         self.current: Evidence | None = None
         self.phases: dict[str, str] = {}
@@ -44,6 +50,7 @@ class _Recorder:
         self.wrong_marks: dict[str, str] = {}
         self._run = run
         self._folder = folder
+        self._shown_elsewhere = shown_elsewhere
         self._journal: Journal | None = None
         self._attempts: dict[str, int] = {}
 
@@ -70,6 +77,8 @@ class _Recorder:
             from pytest_smartattend.evidence.record import Evidence
 
             self.current = Evidence(self.journal, test, self._attempts[test])
+            if self._shown_elsewhere:
+                self.current.lines = deque(maxlen=_LINES)
         return self.current
 
     def close(self) -> None:
@@ -113,7 +122,11 @@ def about(config: pytest.Config, part: str, description: object) -> None:
 def _recorder(config: pytest.Config) -> _Recorder:
     if _RECORDER not in config.stash:
         run = run_wiring.of(config)
-        config.stash[_RECORDER] = _Recorder(run, journal_folder(config) if makes_a_verdict(config) else None)
+        config.stash[_RECORDER] = _Recorder(
+            run,
+            journal_folder(config) if makes_a_verdict(config) else None,
+            shown_elsewhere=any(config.getoption(name, None) for name in _OTHER_REPORTS),
+        )
     return config.stash[_RECORDER]
 
 
@@ -195,8 +208,8 @@ def pytest_runtest_makereport(
             phases = {phase: recorder.phases.get(phase, "") for phase in ("setup", "call", "teardown")}
             carried = evidence.close({**phases, "expected_to_fail": recorder.expected_to_fail})
             report.user_properties.append((PROPERTY, carried))
-            if item.config.getoption("htmlpath", None):
-                _show_in_pytest_html(report, evidence)
+            if evidence.lines is not None:
+                _show_in_other_reports(item.config, report, evidence)
     return report
 
 
@@ -210,17 +223,25 @@ def _without_secrets(report: pytest.TestReport) -> None:
     report.sections = [(title, redacted(shown)) for title, shown in report.sections]
 
 
-def _show_in_pytest_html(report: pytest.TestReport, evidence: Evidence) -> None:
-    """pytest-html shows no user properties; its own extras are plain mappings, which execnet carries."""
-    content = f"pieces of evidence: {evidence.events}"
-    shown = {
-        "name": "evidence",
-        "format_type": "text",
-        "content": content,
-        "mime_type": "text/plain",
-        "extension": "txt",
-    }
-    vars(report)["extras"] = [*getattr(report, "extras", []), shown]
+def _show_in_other_reports(config: pytest.Config, report: pytest.TestReport, evidence: Evidence) -> None:
+    """pytest-html and Allure show no user properties: they get the evidence in words, by their own public means."""
+    lines = list(evidence.lines or ())
+    content = "\n".join([f"pieces of evidence: {evidence.events}", *lines])
+    if len(lines) == _LINES:
+        content += f"\n(the last {_LINES} of them)"
+    if config.getoption("htmlpath", None):  # its extras are plain mappings, which execnet carries
+        shown = {
+            "name": "evidence",
+            "format_type": "text",
+            "content": content,
+            "mime_type": "text/plain",
+            "extension": "txt",
+        }
+        vars(report)["extras"] = [*getattr(report, "extras", []), shown]
+    if config.getoption("allure_report_dir", None):
+        import allure
+
+        allure.attach(content, "evidence", allure.attachment_type.TEXT)
 
 
 @pytest.hookimpl(trylast=True)

@@ -44,8 +44,10 @@ def test_junit_carries_count_and_hash_as_one_line_of_json(project: Project) -> N
 
 def test_pytest_html_shows_it(project: Project) -> None:
     project.run("--html=report.html", "--self-contained-html", "-n2", "-p", "xdist")
-    shown = base64.b64encode(b"pieces of evidence: 1").decode()
-    assert shown in (project.pytester.path / "report.html").read_text("utf-8")
+    page = (project.pytester.path / "report.html").read_text("utf-8")
+    shown = [base64.b64decode(one).decode() for one in re.findall(r"base64,([A-Za-z0-9+/=]{12,})", page)]
+    assert "pieces of evidence: 1\n✓ one and one" in shown
+    assert "pieces of evidence: 1\n✓ it holds" in shown
 
 
 def test_an_unmarked_test_with_evidence_stands_in_the_report_and_is_not_required(project: Project) -> None:
