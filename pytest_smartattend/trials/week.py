@@ -98,18 +98,10 @@ class Week:
             ClockDeadlock, ClockStall: time could not move on.
         """
         began, start = stopwatch.monotonic_ns(), platform.clock.now()
-        admins = [*_both(tenant, "admin"), *_both(tenant, "superadmin")]
-        ids: dict[int, str] = {}
-        for deed in self.deeds:
-            platform.sleep_until(start + deed.at)
-            if deed.action is None:
-                report = tenant.staff.report(f"Incident {deed.incident}", self.plans[deed.incident].severity).must()
-                ids[deed.incident] = report["id"]
-            else:
-                done = admins[deed.who].act(ids[deed.incident], deed.action, deed.body)
-                evidence.expect(f"{deed.action} on incident {deed.incident} at +{deed.at}", done.ok, expected=True)
-        platform.sleep_until(start + WEEK + AFTERWARDS)
-        self._compare(platform, tenant, ids, start, evidence, digest)
+        ids = self.live(platform, tenant)
+        timelines = self.timelines(platform, tenant, ids)
+        self._compare(tenant, ids, timelines, evidence)
+        evidence.expect("digest", self.digest(timelines), digest)
         platform.stop()
         evidence.expect("transactions and locks left", platform.observer.leftovers(), [])
         evidence.measure("requests", len(self.deeds), "requests")
@@ -117,39 +109,68 @@ class Week:
         evidence.measure("simulated duration", (platform.clock.now() - start).total_seconds(), "s")
         evidence.measure("real duration", (stopwatch.monotonic_ns() - began) / 1e9, "s")
 
-    def _compare(
-        self,
-        platform: InProcessPlatform,
-        tenant: Tenant,
-        ids: Mapping[int, str],
-        start: datetime,
-        evidence: Evidence,
-        digest: str,
-    ) -> None:
+    def live(self, platform: InProcessPlatform, tenant: Tenant) -> list[str]:
+        """Do it all, and let the week pass; the ids of the incidents by number.
+
+        Raises:
+            ContractBroken: something was refused.
+            ClockDeadlock, ClockStall: time could not move on.
+        """
+        start = platform.clock.now()
+        admins = [*_both(tenant, "admin"), *_both(tenant, "superadmin")]
+        ids = [""] * len(self.plans)
+        for deed in self.deeds:
+            platform.sleep_until(start + deed.at)
+            if deed.action is None:
+                report = tenant.staff.report(f"Incident {deed.incident}", self.plans[deed.incident].severity).must()
+                ids[deed.incident] = report["id"]
+            else:
+                admins[deed.who].act(ids[deed.incident], deed.action, deed.body).must()
+        platform.sleep_until(start + WEEK + AFTERWARDS)
+        return ids
+
+    def timelines(self, platform: InProcessPlatform, tenant: Tenant, ids: Sequence[str]) -> list[list[list[Any]]]:
+        """What is stored of each incident: number, kind, role, from, to, and seconds after the report of each row."""
         stored = _stored(platform, tenant)
         people = {"staff": [tenant.staff], **{role: _both(tenant, role) for role in ("admin", "superadmin")}}
         roles = {person.user_id: role for role, persons in people.items() for person in persons}
+        found = []
+        for incident_id in ids:
+            events = stored[incident_id]
+            created = events[0][-1]
+            found.append(
+                [
+                    [*shown[:2], roles.get(shown[2], shown[2]), *shown[3:5], (shown[5] - created).total_seconds()]
+                    for shown in events
+                ]
+            )
+        return found
+
+    def digest(self, timelines: Sequence[Any]) -> str:
+        """SHA-256 over all of it, hexadecimal."""
+        return hashlib.sha256(rfc8785.dumps([*timelines])).hexdigest()
+
+    def _compare(
+        self, tenant: Tenant, ids: Sequence[str], timelines: Sequence[list[list[Any]]], evidence: Evidence
+    ) -> None:
         shown = {one["id"]: one["sla"] for one in tenant.admin.incidents(limit=len(ids)).must()["items"]}
-        timelines: list[Any] = []
-        for number, plan in enumerate(self.plans):
-            events = stored[ids[number]]
-            if number % LOOK_EVERY == 0:
-                told = tenant.admin.part(ids[number], "timeline").must()
-                faults = chain.faults_of(ids[number], told["events"], told["head"])
-                evidence.invariant(f"the chain of incident {number} is whole", not faults, str(faults))
-                evidence.expect(f"what is stored of incident {number}", events, _plainly(told["events"]))
-            rows = [
-                [seq, kind, roles.get(actor, actor), source, target, (at - start - plan.at).total_seconds()]
-                for seq, kind, actor, source, target, at in events
-            ]
+        for number, (plan, rows) in enumerate(zip(self.plans, timelines, strict=True)):
             expected = [_expected(seq, step) for seq, step in enumerate(plan.course.steps, start=1)]
             evidence.expect(f"timeline of incident {number}", rows, expected)
             lasted = WEEK + AFTERWARDS - plan.at
             stands = {promise: plan.course.state(promise, lasted) for promise in PROMISES}
             windows = {promise: shown[ids[number]][promise]["status"] for promise in PROMISES}
             evidence.expect(f"windows of incident {number}", windows, stands)
-            timelines.append(rows)
-        evidence.expect("digest", hashlib.sha256(rfc8785.dumps(timelines)).hexdigest(), digest)
+            if number % LOOK_EVERY == 0:
+                told = tenant.admin.part(ids[number], "timeline").must()
+                faults = chain.faults_of(ids[number], told["events"], told["head"])
+                evidence.invariant(f"the chain of incident {number} is whole", not faults, str(faults))
+                created = datetime.fromisoformat(told["events"][0]["at"])
+                plainly = [
+                    (one["seq"], one["kind"], (datetime.fromisoformat(one["at"]) - created).total_seconds())
+                    for one in told["events"]
+                ]
+                evidence.expect(f"what is told of incident {number}", plainly, [(r[0], r[1], r[5]) for r in rows])
 
 
 def _planned(number: int, dice: Stream) -> tuple[Plan, list[Deed]]:
@@ -196,11 +217,6 @@ def _stored(platform: InProcessPlatform, tenant: Tenant) -> dict[str, list[tuple
     for row in rows:
         found.setdefault(str(row["incident_id"]), []).append(tuple(row[name] for name in _SHOWN))
     return found
-
-
-def _plainly(events: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """The same of the API's rows."""
-    return [tuple({**event, "at": datetime.fromisoformat(event["at"])}[name] for name in _SHOWN) for event in events]
 
 
 _SHOWN: Final = ("seq", "kind", "actor", "from", "to", "at")
