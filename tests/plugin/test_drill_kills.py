@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks f
 #: drill → its file, and how many steps it has before its control begins
 STEPS = {
     "primary-failover-hung": ("test_primary_failover.py", "hung", 7),
-    "incident-store-loss": ("test_incident_store_loss.py", "reports", 8),
-    "data-corruption": ("test_data_corruption.py", "page", 7),
+    "incident-store-loss": ("test_incident_store_loss.py", "reports", 9),
+    "data-corruption": ("test_data_corruption.py", "page", 8),
     "service-restart": ("test_service_restart.py", "instance", 6),
 }
 #: a frozen server, one that is rewound, an instance killed with a torn spool, a restore; the others when asked for
@@ -140,6 +140,6 @@ def test_a_drill_killed_in_this_step_leaves_nothing(pytester: pytest.Pytester, n
     assert status == -signal.SIGKILL, (pytester.path / "output").read_text()
     left = json.loads(told.read_text())
     assert len(left["folders"]) >= 2
-    assert len(left["processes"]) > 10
+    assert len(left["processes"]) > 4
     until(lambda: not alive(left["processes"]), lambda: "\n".join(alive(left["processes"])))
     until(lambda: not any(map(os.path.exists, left["folders"])), lambda: str(left["folders"]))
