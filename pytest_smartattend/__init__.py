@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.drills import Drills as Drills
     from pytest_smartattend.trials.handoff import ShiftChange as ShiftChange
     from pytest_smartattend.trials.handoff import read_back as read_back
+    from pytest_smartattend.trials.locust_master import locust_storm as locust_storm
     from pytest_smartattend.trials.operator_command import run_command as run_command
     from pytest_smartattend.trials.overlap import release_together as release_together
     from pytest_smartattend.trials.probe import Probe as Probe
@@ -204,6 +205,7 @@ _HOME = {
     "incident_in": "trials.walk",
     "incident_record": "engine.incident_record",
     "judge": "trials.submissions",
+    "locust_storm": "trials.locust_master",
     "pages": "postgres.pages",
     "record_seal": "engine.record_seal",
     "recovery_target": "postgres.recovery_target",
@@ -297,6 +299,7 @@ __all__ = [
     "incident_in",
     "incident_record",
     "judge",
+    "locust_storm",
     "pages",
     "read_back",
     "record_seal",
