@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_smartattend.evidence import run_directory
+from pytest_smartattend.errors import NotOffered
+from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import postgres as postgres_wiring
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
@@ -28,11 +28,10 @@ def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Ev
     drills = Drills(
         postgres_wiring.wanted(settings),
         ReferenceSchema(),
-        # in the run's folder: whatever kills this process, the run's keeper removes it
-        run.folder(run_directory.bases()[-1]) / f"drill-{run.worker}-{os.getpid()}",
+        run.scratch("drill"),
         record=_smartattend_evidence.event,
         measure=_smartattend_evidence.measure,
-        sabotage=settings.sabotage,
+        sabotage=planting.shipped(settings),
     )
     yield drills
     drills.close()
@@ -41,7 +40,15 @@ def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Ev
 @pytest.fixture
 def _smartattend_reference_drill(request: pytest.FixtureRequest, _smartattend_drill: Drills) -> Drills:
     """For the shipped drills: they are about a platform, so they need to be told which."""
-    sabotage = run_wiring.of(request.config).settings.sabotage or None
+    settings = run_wiring.of(request.config).settings
+    if settings.target != "reference":
+        raise NotOffered(
+            "instances and servers that a drill may kill, with the operators' commands; hold one of your own in their "
+            "place, as docs/how-to/your-own-recovery-drill.md shows"
+        )
+    if settings.postgres == "container" or "://" in settings.postgres:
+        raise NotOffered("programs of PostgreSQL on this machine, for servers that a drill may kill and damage")
+    sabotage = planting.shipped(settings) or None
     about(request.config, "target", {"name": "reference, several instances", "sabotage": sabotage})
     return _smartattend_drill
 
