@@ -2,9 +2,7 @@
 
 The rooms, by what must be alive for a line of them to run:
 
-==============  =====================  =====================================================================
 room            alive                  job
-==============  =====================  =====================================================================
 `errors`        nothing                the exception tree
 `engine`        nothing                pure: dice, fault values, histories, checkers
 `reference`     a database             SmartAttend itself, a guest that does not know its testers
@@ -18,7 +16,6 @@ room            alive                  job
 `readiness`     a finished session     requirements, verdict, gate, reports
 `wiring`        pytest                 fixtures and hooks, one thin module per room
 `plugin` `cli`  pytest; a shell        the doors
-==============  =====================  =====================================================================
 
 The names below are the whole public surface; they are imported when first used, so that an installed and unused
 plugin costs next to nothing.
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.engine.faults import AckLoss as AckLoss
     from pytest_smartattend.engine.faults import Bandwidth as Bandwidth
     from pytest_smartattend.engine.faults import Down as Down
+    from pytest_smartattend.engine.faults import Fault as Fault
     from pytest_smartattend.engine.faults import Latency as Latency
     from pytest_smartattend.engine.faults import LimitData as LimitData
     from pytest_smartattend.engine.faults import Partition as Partition
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.engine.http_faults import Abort as Abort
     from pytest_smartattend.engine.http_faults import Delay as Delay
     from pytest_smartattend.engine.http_faults import Duplicate as Duplicate
+    from pytest_smartattend.engine.http_faults import HttpFault as HttpFault
     from pytest_smartattend.engine.http_faults import RateLimit as RateLimit
     from pytest_smartattend.engine.http_faults import Reset as Reset
     from pytest_smartattend.engine.http_faults import Timeout as Timeout
@@ -100,6 +99,9 @@ if TYPE_CHECKING:
     from pytest_smartattend.trials.locust_master import locust_storm as locust_storm
     from pytest_smartattend.trials.operator_command import run_command as run_command
     from pytest_smartattend.trials.overlap import release_together as release_together
+    from pytest_smartattend.trials.plans import Plan as Plan
+    from pytest_smartattend.trials.plans import load_plan as load_plan
+    from pytest_smartattend.trials.plans import shipped_plan as shipped_plan
     from pytest_smartattend.trials.probe import Probe as Probe
     from pytest_smartattend.trials.probe import Refused as Refused
     from pytest_smartattend.trials.recorded import Recording as Recording
@@ -124,6 +126,7 @@ if TYPE_CHECKING:
 
 #: public name → the module that holds it, or that it is
 _HOME = {
+    "FORGERIES": "target.people",
     "Abort": "engine.http_faults",
     "AckLoss": "engine.faults",
     "Act": "trials.simulation",
@@ -145,9 +148,10 @@ _HOME = {
     "Drills": "trials.drills",
     "Duplicate": "engine.http_faults",
     "Evidence": "evidence.record",
-    "FORGERIES": "target.people",
+    "Fault": "engine.faults",
     "Faults": "target.paths",
     "History": "engine.history",
+    "HttpFault": "engine.http_faults",
     "InProcessPlatform": "target.in_process",
     "Installation": "target.installation",
     "Instance": "target.installation",
@@ -163,6 +167,7 @@ _HOME = {
     "Own": "trials.simulation",
     "Partition": "engine.faults",
     "Pause": "engine.node_faults",
+    "Plan": "trials.plans",
     "Platform": "target.platform",
     "Probe": "trials.probe",
     "RateLimit": "engine.http_faults",
@@ -205,13 +210,15 @@ _HOME = {
     "incident_in": "trials.walk",
     "incident_record": "engine.incident_record",
     "judge": "trials.submissions",
+    "load_plan": "trials.plans",
     "locust_storm": "trials.locust_master",
     "pages": "postgres.pages",
+    "read_back": "trials.handoff",
     "record_seal": "engine.record_seal",
     "recovery_target": "postgres.recovery_target",
-    "read_back": "trials.handoff",
     "release_together": "trials.overlap",
     "run_command": "trials.operator_command",
+    "shipped_plan": "trials.plans",
     "stopwatch": "evidence.stopwatch",
     "submission_request": "trials.submissions",
     "validate_submissions": "trials.submissions",
@@ -240,8 +247,10 @@ __all__ = [
     "Drills",
     "Duplicate",
     "Evidence",
+    "Fault",
     "Faults",
     "History",
+    "HttpFault",
     "InProcessPlatform",
     "Installation",
     "Instance",
@@ -257,6 +266,7 @@ __all__ = [
     "Own",
     "Partition",
     "Pause",
+    "Plan",
     "Platform",
     "Probe",
     "RateLimit",
@@ -299,6 +309,7 @@ __all__ = [
     "incident_in",
     "incident_record",
     "judge",
+    "load_plan",
     "locust_storm",
     "pages",
     "read_back",
@@ -306,6 +317,7 @@ __all__ = [
     "recovery_target",
     "release_together",
     "run_command",
+    "shipped_plan",
     "stopwatch",
     "submission_request",
     "validate_submissions",

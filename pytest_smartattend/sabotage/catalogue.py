@@ -14,6 +14,7 @@ from pytest_smartattend.sabotage.handoffs import HANDOFFS
 from pytest_smartattend.sabotage.overlooked import OVERLOOKED
 from pytest_smartattend.sabotage.records import RECORDS
 from pytest_smartattend.sabotage.rules import RULES
+from pytest_smartattend.sabotage.storms import STORMS
 
 CATALOGUE: tuple[Sabotage, ...] = (
     *RULES,
@@ -25,6 +26,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *EXPORTS,
     *DRILLS,
     *HANDOFFS,
+    *STORMS,
 )
 
 

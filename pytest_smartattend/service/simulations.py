@@ -21,7 +21,8 @@ from pytest_smartattend.engine.units import MILLISECOND
 from pytest_smartattend.injectors.http_faults import FaultTransport
 from pytest_smartattend.injectors.http_switch import HttpFaults
 from pytest_smartattend.service.stage import Stage
-from pytest_smartattend.target.contract import FAILURE_RATES, drift_band
+from pytest_smartattend.target.contract import drift_band
+from pytest_smartattend.target.contract import health as health_of
 from pytest_smartattend.target.observer import Observer
 from pytest_smartattend.trials.requests import Request
 from pytest_smartattend.trials.retries import Retries
@@ -115,7 +116,11 @@ def time_drift(part: Part, max_drift_ms: int, submissions: int) -> None:
         health = part.health(http)
     part.expect("every answer is that of its drift's band", wrong, [])
     part.expect("exactly the accepted submissions are recorded", part.records(), accepted)
-    part.expect("the tenant's health is that of its failure rate", health["status"], _health_at(health["failure_rate"]))
+    part.expect(
+        "the tenant's health is that of its failure rate",
+        health["status"],
+        health_of(health["failure_rate"], timedelta()),
+    )
     part.figures.update(counts, health=health["status"], failure_rate=health["failure_rate"])
 
 
@@ -123,10 +128,6 @@ def _drift(seed: int, slot: int, most_ms: int) -> timedelta:
     """Of either sign, and more often small than large, so that every band is met."""
     sign = -1 if decide(seed, "sign", str(slot), 1) < 0.5 else 1
     return timedelta(milliseconds=sign * round(decide(seed, "drift", str(slot), 1) ** 4 * most_ms))
-
-
-def _health_at(rate: float) -> str:
-    return next((word for word in ("critical", "degraded") if rate > FAILURE_RATES[word]), "healthy")
 
 
 def _band_of(answer: httpx.Response) -> str:
@@ -174,7 +175,9 @@ def partial_outage(part: Part, requests: int, recovery_attempts: int) -> None:
             sent += 10
         found = part.health(http)
         part.expect("the tenant is critical no more, by itself", found["status"] == "critical", expected=False)
-        part.expect("its health is that of its failure rate", found["status"], _health_at(found["failure_rate"]))
+        part.expect(
+            "its health is that of its failure rate", found["status"], health_of(found["failure_rate"], timedelta())
+        )
     part.figures.update(requests=sent, refused=len(refused), recovery_attempts=recovered, health=seen)
 
 

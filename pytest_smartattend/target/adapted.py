@@ -106,12 +106,14 @@ class AdaptedPlatform:
         name: how the report calls it.
         base_url: where it speaks the contract, without ``/api``.
         paths: where faults can be laid; none where it runs elsewhere.
+        connections_at_rest: None: nobody has said how many connections it may keep.
     """
 
     def __init__(self, adapter: Adapter, translator: Translator | None = None) -> None:
         self.adapter = adapter
         self.name = adapter.name
         self.base_url = ""
+        self.connections_at_rest: int | None = None
         self.paths: dict[str, FaultPath] = {}
         self._translator = translator
         self._secret = secrets.token_hex(32)

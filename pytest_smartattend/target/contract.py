@@ -108,8 +108,17 @@ def drift_band(drift: timedelta) -> str:
     return next(fitting, "critical")
 
 
-#: health of a tenant → the failure rate above which it holds
-FAILURE_RATES = {"degraded": 0.05, "critical": 0.15}
+#: health of a tenant, worst first → the failure rate and the mean latency above either of which it holds
+HEALTH_LIMITS: dict[str, tuple[float, timedelta]] = {
+    "critical": (0.15, timedelta(seconds=10)),
+    "degraded": (0.05, timedelta(seconds=5)),
+}
+
+
+def health(failure_rate: float, mean_latency: timedelta) -> str:
+    """The health of a tenant whose last hour was this: critical, degraded or healthy."""
+    over = (name for name, (rate, mean) in HEALTH_LIMITS.items() if failure_rate > rate or mean_latency > mean)
+    return next(over, "healthy")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ T = TypeVar("T")
 #: the longest sleep of a monitor. What a worker stores it watches itself, so that a long one does no harm where no worker
 #: dies alone, and a simulated week asks the database a few hundred times in place of thousands.
 SCAN = timedelta(hours=1)
+#: after which every worker has written what it noted
+REST = timedelta(seconds=2)
 #: how long a transaction, a connection or a health check may really take, whatever the clock's pace
 DEADLINE = timedelta(seconds=5)
 
@@ -212,6 +214,10 @@ class InProcessPlatform:
             ClockDeadlock, ClockStall: time could not move on.
         """
         self._loop.run_until_complete(self.clock.sleep_until(moment))
+
+    def rest(self) -> None:
+        """Let the platform end what it began, such as writing metrics: what is left open after that was left behind."""
+        self.sleep_until(self.clock.now() + REST)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` on the platform's loop to its end.

@@ -37,11 +37,15 @@ class Platform(Protocol):
     Attributes:
         name: how the report calls it.
         base_url: where it answers, without ``/api``.
+        clients_url: the same through the path ``clients``, on which faults can be laid.
+        connections_at_rest: how many connections to its databases it may keep while nothing goes on; None if unknown.
         observer: reads its database past it.
     """
 
     name: str
     base_url: str
+    clients_url: str
+    connections_at_rest: int | None
     observer: Observer
 
     def describe(self) -> Mapping[str, object]:

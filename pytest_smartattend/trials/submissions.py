@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -41,8 +41,12 @@ def submission_request(person: Person, body: Mapping[str, Any], idempotency_key:
     return Request("POST", path, person.token or "", body, key, idempotency_key)
 
 
-def distinct_submissions(tenant: Tenant, prefix: str) -> Iterator[Request]:
-    """Every submission that makes a record of its own in this tenant, each with an Idempotency-Key: staff submits for all."""
+def distinct_submissions(tenant: Tenant, prefix: str) -> list[Request]:
+    """Every submission that makes a record of its own in this tenant, as staff makes it for others.
+
+    Each has an Idempotency-Key, ``prefix-0``, ``prefix-1``, …: the same in every run, so that a fault that counts by key
+    strikes the same of them again.
+    """
     roster = tenant.roster
     whose = "student_id" if roster.kind == "school" else "employee_id"
     places = (
@@ -50,9 +54,10 @@ def distinct_submissions(tenant: Tenant, prefix: str) -> Iterator[Request]:
         if roster.kind == "school"
         else [{"direction": direction} for direction in ("in", "out")]
     )
-    for day, place, person in product(range(len(roster.days)), places, (roster.person_id, roster.other_id)):
-        body = {**tenant.submission(day=day), **place, whose: person}
-        yield submission_request(tenant.staff, body, f"{prefix}-{day}-{next(iter(place.values()))}-{person}")
+    every = product(range(len(roster.days)), places, (roster.person_id, roster.other_id))
+    now = tenant.nobody.now()
+    bodies = ({**roster.submission(now, day=day), **place, whose: person} for day, place, person in every)
+    return [submission_request(tenant.staff, body, f"{prefix}-{number}") for number, body in enumerate(bodies)]
 
 
 def validate_submissions(

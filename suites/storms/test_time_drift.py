@@ -16,8 +16,6 @@ CELLS = [(limit, sign) for limit in LIMITS for sign in ("ahead", "behind")]
 #: the largest of the random drifts
 MAX_DRIFT = 900 * SECOND
 DEVICES = 40
-#: after which the platform has nothing to do any more
-PAUSE = 2 * SECOND
 
 
 class Devices:
@@ -33,7 +31,7 @@ class Devices:
     def submit(self, device: str, off: timedelta) -> None:
         """Submit by the clock of `device`, which is `off`, and compare the answer with the specification's table."""
         # with no timer near, the clock stands still for as long as the platform may take to answer
-        self._platform.sleep_until(self._platform.clock.now() + PAUSE)
+        self._platform.rest()
         self.submit_now(device, off)
 
     def submit_now(self, device: str, off: timedelta) -> None:
@@ -60,6 +58,7 @@ class Devices:
         told = self._tenant.admin.metrics("clock-drift").must()
         evidence.expect("drifts in the metrics", {name: told[name] for name in (*LIMITS, "critical") if name in told},
                         {name: bands[name] for name in (*contract.DRIFT_LIMITS, "critical")})  # fmt: skip
+        self._platform.rest()
         incidents = observer.rows("select severity, status from incidents where tenant_id = %s", self._tenant.id)
         evidence.expect("incidents about clocks", len(incidents), bands["critical"])
         evidence.expect(

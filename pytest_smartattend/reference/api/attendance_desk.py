@@ -79,9 +79,10 @@ class AttendanceDesk:
             raise Problem("forbidden", "members submit their own attendance; staff submit for others")
         async with self.store.transaction(caller.scope) as transaction:
             tenant_id = await self.placed(transaction, caller.scope, submission)
-            if key is not None:
+            answer = await self.before(transaction, tenant_id, key)  # of many who ask again none waits for the others
+            if answer is None and key is not None:
                 await self.keys.hold(transaction, tenant_id, key)
-            answer = await self.before(transaction, tenant_id, key)
+                answer = await self.before(transaction, tenant_id, key)
             if answer is None:
                 answer = await self.decide(transaction, tenant_id, caller, submission)
                 if key is not None:
