@@ -40,7 +40,7 @@ class PeakLoad:
 
     The errors come from a fault before the platform's handlers, and so does the slowness: what is shown is whether it
     measures, tells and gets over them. In ``60x`` a request's own time counts sixtyfold, so there they come one by one,
-    and a machine that needs 75 ms for each of them is found too slow.
+    and a busy machine is rightly found slower than the script says.
     """
 
     def __init__(self, platform: InProcessPlatform, tenant: Tenant, faults: Faults, evidence: Evidence) -> None:
@@ -95,21 +95,28 @@ class PeakLoad:
         """What the platform tells of the last hour is what was done to it."""
         self._platform.sleep_until(self._platform.clock.now() + WRITTEN)
         rates = self._tenant.admin.metrics("failure-rates").must()
-        told = {name: rates[name] for name in ("requests", "server_errors", "attendance_failures")}
-        done = {"requests": requests, "server_errors": errors, "attendance_failures": 0}
-        self._evidence.expect("what the metrics tell", told, done)
+        done = {"server_errors": errors, "attendance_failures": 0}
+        if self._platform.clock.mode == "discrete":  # elsewhere a load lasts, and lies on both sides of an hour's begin
+            done["requests"] = requests
+        self._evidence.expect("what the metrics tell", {name: rates[name] for name in done}, done)
         status = self._tenant.admin.metrics("health-status").must()
         self._evidence.measure("mean latency", status["mean_latency_ms"], "ms")
-        self._evidence.expect("the tenant's health", status["status"], health)
+        figures = contract.health(status["failure_rate"], timedelta(milliseconds=status["mean_latency_ms"]))
+        self._evidence.expect("health, by the figures that are told", status["status"], figures)
+        if self._platform.clock.mode == "discrete":
+            self._evidence.expect("the tenant's health", status["status"], health)
 
     def _load(self, count: int) -> Counter[str]:
         """Send `count` submissions, at the same time where time stands still meanwhile; status → how many answers."""
         self._loads += 1  # who submits again does so with another key, and gets the record that there is
-        requests = list(islice(distinct_submissions(self._tenant, f"load-{self._loads}"), count))
-        workers = count if self._platform.clock.mode == "discrete" else 1
-        result = ClockedStorm(self._platform).closed(requests, workers)
-        self._evidence.event("load", result=result.describe())
-        return result.replies
+        submissions = islice(distinct_submissions(self._tenant, f"load-{self._loads}"), count)
+        storm = ClockedStorm(self._platform)
+        if self._platform.clock.mode == "discrete":
+            return storm.closed(list(submissions), count).replies
+        replies: Counter[str] = Counter()
+        for submission in submissions:  # made when it is sent: a submission tells its client's time
+            replies += storm.closed([submission], 1).replies
+        return replies
 
     def _hold(self, fault: Abort | Delay) -> None:
         self._held.close()

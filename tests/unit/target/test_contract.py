@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from pytest_smartattend.reference.domain.tenant_health import HealthRules, Load
 from pytest_smartattend.target import contract
 
 
@@ -58,3 +59,10 @@ def test_a_limit_belongs_to_the_milder_band_whatever_the_sign(seconds: int, band
     assert contract.drift_band(drift) == band
     if band != "critical" and seconds:
         assert contract.drift_band(drift + sign * timedelta(microseconds=1)) != band
+
+
+@pytest.mark.parametrize("failures", [0, 5, 6, 15, 16])
+@pytest.mark.parametrize("mean_ms", [0.0, 5_000.0, 5_000.5, 10_000.0, 10_001.0])
+def test_a_tenants_health_is_judged_alike(failures: int, mean_ms: float) -> None:
+    judged = HealthRules().judge(Load(100, failures, 0, mean_ms))
+    assert contract.health(failures / 100, timedelta(milliseconds=mean_ms)) == judged.value
