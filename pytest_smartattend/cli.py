@@ -39,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pytest_smartattend.trials.replay_command",
         "drive exported incidents again and say what became of them",
     ),
+    "promote": (
+        "pytest_smartattend.trials.promote_command",
+        "make recorded incidents of what a failed check left in its database",
+    ),
     "db": (
         "pytest_smartattend.postgres.database_command",
         "list, open and remove databases that failed tests left",

@@ -37,7 +37,14 @@ SUITES = "pytest_smartattend.suites"
 #: seconds for one run of the checks against one defect
 DEADLINE = 600
 #: A stranger's configuration must not change what a proof shows.
-_ALONE = ("-p", "no:cacheprovider", "-c", os.devnull, *(f"-pno:{name}" for name in IDLE_PLUGINS))
+_ALONE = (
+    "-p",
+    "no:cacheprovider",
+    "-c",
+    os.devnull,
+    "--smartattend-keep=0",
+    *(f"-pno:{name}" for name in IDLE_PLUGINS),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

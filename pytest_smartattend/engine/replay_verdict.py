@@ -70,6 +70,7 @@ def judge(
     seen: Story,
     turns: Sequence[Turn],
     *,
+    late: timedelta = timedelta(),
     own_late: timedelta = timedelta(),
 ) -> ReplayReport:
     """The report of a replay.
@@ -79,10 +80,13 @@ def judge(
         recorded: what was recorded.
         seen: what happened now, as far as it was driven.
         turns: steps that were answered otherwise.
+        late: by how much an instant may be off: as the clock moved while requests were under way.
         own_late: by how much what the platform did by itself may be off: a real one notices a little late.
     """
     barred = [turn for turn in turns if not turn.step.refused]
-    found = [] if any(turn.leads_astray for turn in turns) else differences(recorded, seen, own_late=own_late)
+    found = (
+        [] if any(turn.leads_astray for turn in turns) else differences(recorded, seen, late=late, own_late=own_late)
+    )
     verdict = NOT_LEGAL if barred else DIFFERENT if found or turns else EQUAL
     promises = {
         name.removeprefix("SLA "): (was, seen.outcome.get(name))

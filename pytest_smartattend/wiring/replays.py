@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_smartattend.errors import SmartattendError
+from pytest_smartattend.errors import NotOffered, SmartattendError
 from pytest_smartattend.wiring import run as run_wiring
 
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ def _recordings(folder: Path | None) -> list[Recording]:
 
 
 @pytest.fixture
+def _smartattend_export_key(_smartattend_discrete: InProcessPlatform) -> bytes:
+    """What the platform signs its exports with."""
+    key: bytes | None = getattr(_smartattend_discrete, "export_key", None)
+    if key is None:
+        raise NotOffered("a key of ours to sign its exports with")
+    return key
+
+
+@pytest.fixture
 def _smartattend_replay(
     _smartattend_discrete: InProcessPlatform,
     _smartattend_record: Callable[[Operation], None],
@@ -55,6 +64,9 @@ def _smartattend_replay(
     from pytest_smartattend.engine.record_seal import KEY_VARIABLE
     from pytest_smartattend.trials import recorded
     from pytest_smartattend.trials.replay import Replay
+
+    if not hasattr(_smartattend_discrete, "cast"):
+        raise NotOffered("further people in each role, as whom a recorded incident could be driven")
 
     def replay(what: Recording | Path | str) -> ReplayReport:
         recording = recorded.recording(Path(what)) if isinstance(what, (str, Path)) else what

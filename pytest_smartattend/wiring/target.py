@@ -11,6 +11,7 @@ from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
+from pytest_smartattend.wiring.postgres import keep_failed, note_database
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
@@ -92,7 +93,7 @@ def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
 def _smartattend_in_process(
     request: pytest.FixtureRequest, _smartattend_postgres: Server, _smartattend_clock: LoopClock
 ) -> Iterator[InProcessPlatform]:
-    yield from _in_process(request.config, _smartattend_postgres, _smartattend_clock)
+    yield from _in_process(request, _smartattend_postgres, _smartattend_clock)
 
 
 @pytest.fixture
@@ -101,10 +102,11 @@ def _smartattend_discrete(request: pytest.FixtureRequest, _smartattend_postgres:
     from pytest_smartattend.loop.clock import LoopClock
 
     clock = LoopClock(seed=run_wiring.of(request.config).settings.seed)
-    yield from _in_process(request.config, _smartattend_postgres, clock)
+    yield from _in_process(request, _smartattend_postgres, clock)
 
 
-def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> Iterator[InProcessPlatform]:
+def _in_process(request: pytest.FixtureRequest, postgres: Server, clock: LoopClock) -> Iterator[InProcessPlatform]:
+    config = request.config
     if run_wiring.of(config).settings.target != "reference":
         from pytest_smartattend.wiring import adopted
 
@@ -123,8 +125,10 @@ def _in_process(config: pytest.Config, postgres: Server, clock: LoopClock) -> It
         database, clock, workers=settings.platform_workers, sabotage=planting.shipped(settings), seed=settings.seed
     )
     about(config, "target", platform.describe())
+    note_database(request, database)
     yield platform
     platform.close()
+    keep_failed(request, postgres, database, lambda: None)
 
 
 @pytest.fixture

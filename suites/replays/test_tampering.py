@@ -10,7 +10,6 @@ import pytest
 
 from pytest_smartattend import (
     Evidence,
-    InProcessPlatform,
     Tenant,
     chain,
     contract,
@@ -87,7 +86,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Document], None], str]] = {
 @pytest.mark.detects("export-seal-with-a-gap", "export-by-time")
 @pytest.mark.parametrize("tampering", list(TAMPERINGS))
 def test_a_document_that_was_tampered_with_is_found(
-    _smartattend_discrete: InProcessPlatform,
+    _smartattend_export_key: bytes,
     _smartattend_discrete_tenants: Callable[..., Tenant],
     _smartattend_evidence: Evidence,
     tampering: str,
@@ -95,7 +94,7 @@ def test_a_document_that_was_tampered_with_is_found(
     admin, evidence, key = (
         _smartattend_discrete_tenants().admin,
         _smartattend_evidence,
-        _smartattend_discrete.export_key,
+        _smartattend_export_key,
     )
     incident_id = str(incident_in(admin, "mitigating")["id"])
     admin.act(incident_id, "severity", contract.BODIES["severity"]).must()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_smartattend.engine import incident_record
+from pytest_smartattend.engine.incident_steps import Step
 from pytest_smartattend.engine.incident_story import story_of
 from pytest_smartattend.errors import RecordRefused
 from pytest_smartattend.loop.clock import LoopClock
@@ -162,6 +163,28 @@ def test_another_policy_shows_what_would_have_become_of_the_promises(start: Star
     platform.set_window("high", "acknowledge", 5 * MINUTE)
     report = Replay(platform).what_if(shipped("failed-mitigation"), "x", {})
     assert report.promises["acknowledge"] == ("met", "breached")
+
+
+@pytest.mark.parametrize(("slow", "verdict"), [(timedelta(milliseconds=14), "equal"), (2 * MINUTE, "different")])
+def test_a_slow_machine_is_told_from_a_late_platform(start: Start, slow: timedelta, verdict: str) -> None:
+    platform = start()
+
+    def time_moves(step: Step, _person: object, _incident: object) -> None:
+        if step.action == "close":
+            platform.sleep_until(platform.clock.now() + slow)
+
+    report = Replay(platform, look=time_moves).of(shipped("all-states"), "x", exact=True)
+    assert report.verdict == verdict, report.lines()
+
+
+def test_what_was_due_at_the_last_instant_and_not_yet_done_is_not_held_against_a_replay(start: Start) -> None:
+    platform = start()
+    tenant = platform.seed("school", lambda _: None)
+    incident = tenant.staff.report("It is down", "critical", description="").must()
+    platform.sleep_until(platform.clock.now() + 12 * MINUTE)  # at risk from this very instant on
+    tenant.admin.act(incident["id"], "close", {})
+    document = incident_record.checked(tenant.admin.export(incident["id"]).must())
+    assert Replay(start()).of(document, "x", exact=True).verdict == "equal"
 
 
 def test_an_interval_of_an_event_that_nobody_made_is_refused(start: Start) -> None:
