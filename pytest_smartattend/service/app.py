@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from pytest_smartattend.reference.api.app import create_app
 from pytest_smartattend.reference.api.platform import Platform
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.service.desk import Desk, Limits
+from pytest_smartattend.service.endpoints import LEAST_ROLE
 from pytest_smartattend.service.gate import Events, Outage
 from pytest_smartattend.service.jobs import Jobs
-from pytest_smartattend.service.routes import LEAST_ROLE, router, visible
+from pytest_smartattend.service.problems import answer_http
+from pytest_smartattend.service.routes import router, visible
 from pytest_smartattend.service.runs import Runs
 
 
@@ -54,6 +57,7 @@ def create_service(service: Service, base_url: str = "") -> FastAPI:
     app.state.validation = Desk(jobs, service.runs, service.limits, platform.tokens, service.admin_dsn, base_url)
     platform.access.least_role.update(LEAST_ROLE)
     app.router.routes.extend(router.routes)
+    app.add_exception_handler(HTTPException, answer_http)
     # the innermost, so that the metrics see what it answers; the outermost, so that they do not see streams
     app.user_middleware.append(Middleware(Outage, jobs=jobs, access=platform.access))
     app.user_middleware.insert(0, Middleware(Events, jobs=jobs, access=platform.access, visible=visible))

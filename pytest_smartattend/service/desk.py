@@ -17,7 +17,7 @@ from pytest_smartattend.readiness.command import NOT_FOR_PYTEST
 from pytest_smartattend.reference.api.access import Caller
 from pytest_smartattend.reference.api.tokens import Tokens
 from pytest_smartattend.reference.domain.actors import Role, User
-from pytest_smartattend.service.jobs import Job, Jobs, failed
+from pytest_smartattend.service.jobs import LOOK, Job, Jobs, failed
 from pytest_smartattend.service.parameters import Parameters, Validation
 from pytest_smartattend.service.problems import ServiceProblem
 from pytest_smartattend.service.runs import GROUP_OF, Runs
@@ -69,7 +69,7 @@ class Desk:
         try:
             job.folder.mkdir(parents=True)
             command = [*self._runs.command(job, asked.subject), f"--smartattend-seed={asked.seed}"]
-            self.jobs.start(job, self.jobs.order(job, command, unset=list(NOT_FOR_PYTEST)), self._runs.conclude)
+            self.jobs.start(job, self.jobs.order(job, command, unset=NOT_FOR_PYTEST), self._runs.conclude)
         except BaseException:
             self.jobs.give_up(job)
             raise
@@ -101,7 +101,7 @@ class Desk:
                 "at_once": kind == "stress_test",
             }
             command = [sys.executable, "-m", "pytest_smartattend.service.simulate"]
-            self.jobs.start(job, self.jobs.order(job, command, input=json.dumps(order)), _simulated)
+            self.jobs.start(job, self.jobs.order(job, command, standard_input=json.dumps(order)), _simulated)
         except BaseException:
             self.jobs.give_up(job)
             raise
@@ -172,7 +172,7 @@ def _simulated(job: Job, exit_status: int | None, why: str) -> dict[str, Any]:
     """The outcome of a simulation: ready where every check held."""
     path = job.folder / RESULT
     if why or not path.exists():
-        return failed("job_crashed", why or f"its process ended with exit status {exit_status} and left no result")
+        return failed("job_crashed", why or f"it ended with exit status {exit_status}; {LOOK.format(job.id)}")
     parts: list[Mapping[str, Any]] = json.loads(path.read_bytes())["parts"]
     issues = [issue for part in parts for issue in _issues(part)]
     is_good = exit_status == 0 and bool(parts) and not issues

@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pytest_smartattend.reference.api.access import Access
 from pytest_smartattend.reference.api.problems import Problem
 from pytest_smartattend.reference.store.sessions import StoreUnreachable
+from pytest_smartattend.service.endpoints import EVENTS
 from pytest_smartattend.service.jobs import Job, Jobs
 from pytest_smartattend.service.simulations import HEADER
 
 _EVENTS = re.compile(r"/api/validation/jobs/([^/]+)/events")
-EVENTS = "GET /validation/jobs/{id}/events"
 
 
 class Outage:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from pytest_smartattend.service.results import Results
 
 #: events that a job keeps; later ones are counted
 EVENTS = 5_000
+#: where to read on when a job came to nothing
+LOOK = "jobs/{}/output.log in the folder of --state says why"
 #: ended jobs that can still be asked for; their results stay for good
 REMEMBERED = 200
 #: seconds after which a silent stream of events says that it is alive
@@ -151,9 +153,10 @@ class Jobs:
         (job.folder / "job.json").write_text(json.dumps(note))
         self._tasks[job.id] = asyncio.create_task(self._run(job, order, conclude))
 
-    def order(self, job: Job, command: list[str], **more: Any) -> Order:  # noqa: ANN401
-        """The order for `command`, within this service's limits."""
-        return Order(command, str(job.folder / "output.log"), self._log_bytes, job.seconds, **more)
+    def order(self, job: Job, command: list[str], *, unset: Sequence[str] = (), standard_input: str = "") -> Order:
+        """The order for `command`, within this service's limits and without its secret."""
+        log = str(job.folder / "output.log")
+        return Order(command, log, self._log_bytes, job.seconds, unset=["TOKEN_SECRET", *unset], input=standard_input)
 
     async def _run(self, job: Job, order: Order, conclude: Conclude) -> None:
         exit_status, why = None, "its process could not be watched"
@@ -239,9 +242,12 @@ class Jobs:
         found = 0
         for note in sorted(self._folder.glob("*/job.json")):
             job_id = note.parent.name
-            if job_id in self._jobs or self.results.of(job_id) is not None:
+            if job_id in self._jobs:
                 continue
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            # damaged results are told by whoever asks for them, and nothing is appended to them
+            with contextlib.suppress(ValueError, KeyError, TypeError, EvidenceError):
+                if self.results.of(job_id) is not None:
+                    continue
                 told = json.loads(note.read_text())
                 fields = (told["kind"], told["tenant"], told["by"], told["at"], told["parameters"])
                 job = Job(job_id, *fields, note.parent, 0)

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import json
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
+from pytest_smartattend.reference.api import problems
 from pytest_smartattend.reference.api.problems import MEDIA_TYPE, Problem
+from pytest_smartattend.service.endpoints import methods_of
+
+
+async def answer_http(request: Request, why: Exception) -> Response:
+    """Starlette's own refusals, for the service's paths with the methods that they offer."""
+    allowed = ", ".join(methods_of(request.url.path.removeprefix("/api")))
+    if isinstance(why, HTTPException) and why.status_code == 405 and allowed:
+        detail = f"{request.method} is not offered here; use one of: {allowed}"
+        return Problem("method_not_allowed", detail, headers={"Allow": allowed}).response()
+    return await problems.answer_http(request, why)
+
 
 #: code → status, title
 KINDS: dict[str, tuple[int, str]] = {

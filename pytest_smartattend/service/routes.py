@@ -14,28 +14,8 @@ from pytest_smartattend.reference.api.problems import Problem
 from pytest_smartattend.reference.domain.actors import Role
 from pytest_smartattend.service import parameters as asked
 from pytest_smartattend.service.desk import Desk
-from pytest_smartattend.service.gate import EVENTS
 from pytest_smartattend.service.jobs import Job, Jobs
 from pytest_smartattend.service.problems import ServiceProblem
-
-#: endpoint → least role; None: anyone (SPEC 4)
-LEAST_ROLE: dict[str, Role | None] = {
-    "POST /validation/platform-readiness": Role.SUPERADMIN,
-    "GET /validation/platform-readiness/latest": Role.SUPERADMIN,
-    "POST /validation/scenarios": Role.ADMIN,
-    "POST /validation/simulations": Role.SUPERADMIN,
-    "GET /validation/health": None,
-    "GET /validation/jobs/{id}": Role.ADMIN,
-    "POST /validation/jobs/{id}/cancel": Role.ADMIN,
-    EVENTS: Role.ADMIN,
-    "POST /simulations/time-drift": Role.ADMIN,
-    "POST /simulations/partial-outage": Role.ADMIN,
-    "POST /simulations/duplicate-storm": Role.ADMIN,
-    "POST /simulations/network-instability": Role.ADMIN,
-    "POST /simulations/comprehensive": Role.ADMIN,
-    "POST /simulations/stress-test": Role.ADMIN,
-    "GET /simulations/status": Role.ADMIN,
-}
 
 router = APIRouter(prefix="/api", route_class=GuardedRoute, include_in_schema=False)
 

@@ -15,7 +15,7 @@ from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.readiness import command, folder
 from pytest_smartattend.readiness.gate import Answer, Question, ask
 from pytest_smartattend.readiness.requirements import SHIPPED, Requirements, load
-from pytest_smartattend.service.jobs import Job, failed
+from pytest_smartattend.service.jobs import LOOK, Job, failed
 
 #: how old the latest validation may be before it counts as incomplete; weekly runs with a day to spare
 MAX_AGE = dt.timedelta(days=8)
@@ -92,11 +92,15 @@ class Runs:
         """The outcome of a run: what the gate says of the document that this very process wrote."""
         path = job.folder / "report" / folder.DOCUMENT
         if job.pid is None or not path.exists():
-            return failed("job_crashed", why or f"pytest ended with exit status {exit_status} and left no document")
+            return failed(
+                "job_crashed", why or f"pytest ended with {exit_status} and left no document; {LOOK.format(job.id)}"
+            )
         answer = ask(path, self.question(job.pid))
         outcome = {**told(answer), "exit_status": exit_status, "stopped": why}
         if exit_status != 0 and answer.status in {"ready", "at_risk"}:
-            outcome = failed("job_crashed", f"pytest ended with exit status {exit_status}") | {"stopped": why}
+            outcome = failed("job_crashed", f"pytest ended with {exit_status}; {LOOK.format(job.id)}") | {
+                "stopped": why
+            }
         return {**outcome, "document": answer.document}
 
     def now(self, entry: dict[str, Any]) -> dict[str, Any]:

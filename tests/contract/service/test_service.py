@@ -227,6 +227,18 @@ def test_results_that_were_changed_are_not_served(serve: Serve) -> None:
         answer = http.get("/validation/platform-readiness/latest")
         assert (answer.status_code, answer.json()["code"]) == (500, "results_damaged")
         assert http.get("/validation/health").status_code == 503
+    again = serve()
+    with again.http() as http:
+        assert http.get("/validation/health").json()["status"] == "results_damaged"
+    outcome = again.outcome(again.start("/validation/platform-readiness"))
+    assert outcome["reasons"][0]["code"] == "result_lost"
+
+
+def test_a_method_that_is_not_offered_is_told_which_one_is(serve: Serve) -> None:
+    with serve().http() as http:
+        answer = http.get("/simulations/time-drift")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert http.delete("/incidents").headers["allow"] == "GET, POST"
 
 
 def test_serve_answers_from_the_command_line_and_ends_in_order(tmp_path: Path) -> None:

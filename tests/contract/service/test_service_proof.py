@@ -13,7 +13,7 @@ from pytest_smartattend.postgres import given
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.standalone import throwaway
 from pytest_smartattend.reference.domain.actors import Role
-from pytest_smartattend.service import routes
+from pytest_smartattend.service import endpoints
 from pytest_smartattend.service.gate import Outage
 from pytest_smartattend.service.results import Results
 from pytest_smartattend.service.runs import Runs
@@ -47,11 +47,11 @@ DEFECTS: dict[str, tuple[Patch, Callable[[Running], None]]] = {
         claims.the_latest_grows_old,
     ),
     "a member may run the simulations": (
-        lambda patch: patch.setitem(routes.LEAST_ROLE, "POST /validation/simulations", Role.MEMBER),
+        lambda patch: patch.setitem(endpoints.LEAST_ROLE, "POST /validation/simulations", Role.MEMBER),
         claims.roles_are_judged,
     ),
     "anybody may read the progress of jobs": (
-        lambda patch: patch.setitem(routes.LEAST_ROLE, "GET /validation/jobs/{id}/events", None),
+        lambda patch: patch.setitem(endpoints.LEAST_ROLE, "GET /validation/jobs/{id}/events", None),
         claims.roles_are_judged,
     ),
     "anybody can make the platform answer 503": (
