@@ -209,7 +209,7 @@ OPTIONS: tuple[Option, ...] = (
         (),
         _ids,
         "with commas: ids, checks with all their cells, groups, or 'quick'",
-        "run only these checks; the verdict is incomplete then. quick: one cell of each scenario and handoff",
+        "run only these checks; the verdict is incomplete then. quick: one cell of each scenario",
     ),
     Option(
         "budget",

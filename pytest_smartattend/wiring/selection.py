@@ -12,9 +12,9 @@ from pytest_smartattend.errors import UsageError
 from pytest_smartattend.readiness.requirements import covers
 from pytest_smartattend.wiring import run as run_wiring
 
-#: the name that stands for one cell of each scenario and handoff: enough for the inner loop, in seconds
+#: the name that stands for one cell of each scenario: enough for the inner loop, in seconds
 QUICK = "quick"
-_QUICK_GROUPS = frozenset({"scenarios", "handoffs"})
+_QUICK_GROUPS = frozenset({"scenarios"})
 #: these wait for real seconds to pass
 _NOT_QUICK = frozenset({"scenarios/tenant-health", "scenarios/concurrent-actors"})
 

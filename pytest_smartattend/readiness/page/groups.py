@@ -10,7 +10,7 @@ from pytest_smartattend.readiness.advice import unproven_checks
 from pytest_smartattend.readiness.page.geometry import percent
 from pytest_smartattend.readiness.reasons import CODES
 from pytest_smartattend.readiness.verdict import all_checks
-from pytest_smartattend.readiness.wording import anchor, figure, many
+from pytest_smartattend.readiness.wording import anchor, figure, many, sign
 
 Document = Mapping[str, Any]
 #: ids that a reason shows before "and … more"
@@ -114,6 +114,12 @@ def families(checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_family(family, cells) for family, cells in found.items()]
 
 
+def _kind(checks: Iterable[Mapping[str, Any]]) -> str:
+    """The class of the worst of them: one that failed, one that was not shown, one that wears thin, good."""
+    kinds = {sign(check["status"])[1] for check in checks}
+    return next((kind for kind in ("bad", "gap", "risk") if kind in kinds), "good")
+
+
 def _family(family: str, cells: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     grid: dict[str, dict[str, Mapping[str, Any]]] = {}
     for cell, check in cells.items():
@@ -127,7 +133,7 @@ def _family(family: str, cells: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     return {
         "family": family,
         "passed": passed,
-        "whole": passed == len(cells),
+        "kind": _kind(cells.values()),
         "cells": cells,
         "grid": grid if is_table else None,
         "columns": columns,
