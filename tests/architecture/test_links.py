@@ -26,4 +26,5 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_index() -> None:
     index = ROOT / "docs" / "README.md"
     found = {(index.parent / link.partition("#")[0]).resolve() for link in links_of(index)}
-    assert [page.relative_to(ROOT).as_posix() for page in PAGES[2:] if page != index and page not in found] == []
+    pages = [page for page in PAGES[2:] if page != index and page.parent.name != "adr"]  # decisions are one folder's
+    assert [page.relative_to(ROOT).as_posix() for page in pages if page not in found] == []
