@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # A run starts a dozen processes of ours; compiling the same modules in each of them takes longer than the checks.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: readiness test lint prove bench pages clean
+.PHONY: readiness test lint prove bench pages installs clean
 .DEFAULT_GOAL := readiness
 
 $(STAMP): pyproject.toml
@@ -37,6 +37,9 @@ bench: $(STAMP)  ## measure, side by side with named peers
 
 pages: $(STAMP)  ## the page in Chromium, held to axe's rules; screenshots in reports/screenshots
 	bash .ci/page-lane.sh
+
+installs: $(STAMP)  ## wheel and sdist in empty environments, offline, on every Python that is here
+	bash .ci/install-lane.sh
 
 clean:  ## what make and the runs wrote
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis reports/readiness.* reports/proof.json

@@ -43,7 +43,7 @@ def shown_on_a_terminal(project: Project, *arguments: str) -> str:
         env={**os.environ, "TERM": "xterm", "COLUMNS": "90"},
     )  # fmt: skip
     os.close(theirs)
-    shown, until, answered = b"", time.monotonic() + 90, False
+    shown, until, answered = b"", time.monotonic() + 240, False
     while time.monotonic() < until:
         if select.select([ours], [], [], 0.2)[0]:
             try:
