@@ -161,12 +161,7 @@ def partial_outage(part: Part, requests: int, recovery_attempts: int) -> None:
         part.expect("the endpoint answered 503 while it was out", sorted(set(refused)), [503])
         part.expect("nothing was recorded while it was out", part.records(), 0)
         part.expect("the tenant became critical", look(), "critical")
-        recovered = 0
-        for attempt in range(1, recovery_attempts + 1):
-            body["client_time"] = part.now(http).isoformat()
-            if http.post(part.stage.path, json=body).status_code in {200, 201}:
-                recovered = attempt
-                break
+        recovered = _recovery(part, http, body, recovery_attempts)
         part.expect("the endpoint recovered", recovered > 0, expected=True)
         part.expect("one record was made after it had recovered", part.records(), 1)
         while sent < requests and look() != "healthy":
@@ -179,6 +174,15 @@ def partial_outage(part: Part, requests: int, recovery_attempts: int) -> None:
             "its health is that of its failure rate", found["status"], health_of(found["failure_rate"], timedelta())
         )
     part.figures.update(requests=sent, refused=len(refused), recovery_attempts=recovered, health=seen)
+
+
+def _recovery(part: Part, http: httpx.Client, body: dict[str, Any], attempts: int) -> int:
+    """At which attempt the endpoint did its work again; 0 where it never did."""
+    for attempt in range(1, attempts + 1):
+        body["client_time"] = part.now(http).isoformat()
+        if http.post(part.stage.path, json=body).status_code in {200, 201}:
+            return attempt
+    return 0
 
 
 def duplicate_storm(part: Part, duplicates: int) -> None:

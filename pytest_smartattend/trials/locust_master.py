@@ -65,30 +65,19 @@ def locust_storm(
         UsageError: Locust is not installed, or there is nothing to send or nobody to send it.
         TargetFailed: the platform answered nothing, or a process of Locust did not come to its end.
     """
-    address_of(base_url)
-    if find_spec("locust") is None:
-        raise UsageError('storms of Locust need it: pip install "pytest-smartattend[locust]".')
-    if not requests or workers < 0 or workers + remote_workers < 1 or users < 1:
-        raise UsageError("a storm needs at least one request, one worker and one user of it. Give them.")
-    host, port = bind[0], bind[1] or _free_port(bind[0])
+    _check(base_url, requests, workers, workers + remote_workers, users)
     with ExitStack() as closing:
         place = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-locust-")))
         _write_plan(place / "plan.json", requests, retries, seed)
         (place / "operations.jsonl").touch()
-        common = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel=ERROR"]
-        expected = workers + remote_workers
-        master = [*common, "--master", f"--master-bind-host={host}", f"--master-bind-port={port}", "--headless"]
-        master += [f"--expect-workers={expected}", f"--expect-workers-max-wait={_PATIENCE:g}", f"--host={base_url}"]
-        master += [f"--users={users * expected}", f"--spawn-rate={users * expected}", f"--run-time={seconds:g}s"]
-        master += ["--stop-timeout=5", "--only-summary", "--exit-code-on-error=0"]
-        local = "127.0.0.1" if host in {"", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
-        worker = [*common, "--worker", f"--master-host={local}", f"--master-port={port}"]
+        master, worker = _commands(base_url, workers + remote_workers, users, seconds, bind)
         told = {PLAN: str(place / "plan.json"), OPERATIONS: str(place / "operations.jsonl")}
         log = closing.enter_context((place / "locust.log").open("w+b"))
         begun = time.perf_counter()
-        processes = [closing.enter_context(_Process(master, told, log))]
-        processes += [closing.enter_context(_Process(worker, {}, log)) for _ in range(workers)]
-        status = processes[0].wait(seconds + 2 * _PATIENCE)
+        leader = closing.enter_context(_Process(master, told, log))
+        for _ in range(workers):
+            closing.enter_context(_Process(worker, {}, log))
+        status = leader.wait(seconds + 2 * _PATIENCE)
         result = _read(place / "operations.jsonl", requests)
         result.seconds = time.perf_counter() - begun
         if status != 0 or not result.answered:
@@ -99,6 +88,28 @@ def locust_storm(
                 f"do all workers reach it at {base_url}?\n{tail}"
             )
     return result
+
+
+def _check(base_url: str, requests: Sequence[Request], workers: int, expected: int, users: int) -> None:
+    address_of(base_url)
+    if find_spec("locust") is None:
+        raise UsageError('storms of Locust need it: pip install "pytest-smartattend[locust]".')
+    if not requests or workers < 0 or expected < 1 or users < 1:
+        raise UsageError("a storm needs at least one request, one worker and one user of it. Give them.")
+
+
+def _commands(
+    base_url: str, expected: int, users: int, seconds: float, bind: tuple[str, int]
+) -> tuple[list[str], list[str]]:
+    """How the master is started, and a worker on this machine."""
+    host, port = bind[0], bind[1] or _free_port(bind[0])
+    common = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel=ERROR"]
+    master = [*common, "--master", f"--master-bind-host={host}", f"--master-bind-port={port}", "--headless"]
+    master += [f"--expect-workers={expected}", f"--expect-workers-max-wait={_PATIENCE:g}", f"--host={base_url}"]
+    master += [f"--users={users * expected}", f"--spawn-rate={users * expected}", f"--run-time={seconds:g}s"]
+    master += ["--stop-timeout=5", "--only-summary", "--exit-code-on-error=0"]
+    local = "127.0.0.1" if host in {"", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
+    return master, [*common, "--worker", f"--master-host={local}", f"--master-port={port}"]
 
 
 class _Process:
