@@ -25,6 +25,7 @@ from pytest_smartattend import (
     Restart,
     Retries,
     Storm,
+    StormResult,
     Tenant,
     distinct_submissions,
     submission_request,
@@ -63,8 +64,20 @@ def _duplicates(tenant: Tenant, count: int, keys: str) -> list[Request]:
     return [replace(request, idempotency_key=f"key-{number}") for number in range(count)]
 
 
-def _due(count: int, keys: str) -> dict[str, int]:
-    return {"201": 1, "201 replayed" if keys == "same-key" else "200": count - 1}
+def _expect_answers(evidence: Evidence, counted: Counter[str], result: StormResult, keys: str) -> None:
+    """One was made and all others found or repeated it.
+
+    A busy platform may have told some to come again, when what they asked for was done already: they find it, or get
+    their own first answer again, and the one answer that it is new may be among those that were given up.
+    """
+    count = len(result.history)
+    if result.attempts == count:
+        due = {"201": 1, "201 replayed" if keys == "same-key" else "200": count - 1}
+        evidence.expect("answers", dict(counted), due)
+    else:
+        strange = {each: n for each, n in counted.items() if each.split()[0] not in {"200", "201"}}
+        evidence.expect("answers that are none of success", strange, {})
+        evidence.invariant("at most one was told that it is new", counted["201"] <= 1, str(dict(counted)))
 
 
 @pytest.mark.storm("storms/duplicate-storm")
@@ -85,7 +98,7 @@ def test_of_many_at_once_one_is_recorded(
         result = storm.last_byte(_duplicates(tenant, count, keys))
     evidence.note(result.describe())
     evidence.expect("requests inside at once", result.inside, count)
-    evidence.expect("answers", dict(answers.counted), _due(count, keys))
+    _expect_answers(evidence, answers.counted, result, keys)
     validate_submissions(evidence, platform.observer, tenant, result.history, platform.connections_at_rest)
 
 
@@ -98,7 +111,7 @@ def test_of_ten_thousand_one_is_recorded(
     storm = Storm(platform.base_url, retries=QUEUING, read=answers.read, timeout=30)
     result = storm.closed(_duplicates(tenant, MANY, "same-key"), CLIENTS)
     evidence.note(result.describe())
-    evidence.expect("answers", dict(answers.counted), _due(MANY, "same-key"))
+    _expect_answers(evidence, answers.counted, result, "same-key")
     validate_submissions(evidence, platform.observer, tenant, result.history, platform.connections_at_rest)
     evidence.measure("duration", result.seconds, "s")
 
