@@ -178,7 +178,8 @@ def kill_while_spooling(stage: Stage) -> str:
         "instance killed while it spools",
         actor="harness",
         action=victim.kill,
-        until=lambda: {"processes": "gone", "torn files": tear(stage.installation.spool), "lines": lines},
+        # again while the other instance holds the file, trying to bring it in
+        until=lambda: {"torn files": torn, "lines": lines} if (torn := tear(stage.installation.spool)) else None,
         within=LONG,
     )
     stage.probe.await_acknowledged(10)  # by the other
