@@ -58,17 +58,22 @@ class AdaptedObserver(Observer):
 
         Raises:
             NotOffered: the adapter does not say where some of it lives.
+            TargetFailed: it does, and not all that is asked for is there.
         """
         try:
             return super().rows(query, *parameters)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as why:
+        except psycopg.errors.UndefinedTable as why:
             raise NotOffered(f"records: {str(why).splitlines()[0]}") from None
+        except psycopg.errors.UndefinedColumn as why:
+            raise TargetFailed(
+                f"[records]: {str(why).splitlines()[0]}, which a check asks for: {query[:200]}. Let the table's SQL show it."
+            ) from None
 
     def value(self, query: LiteralString, *parameters: object) -> Any:  # noqa: ANN401
         """The first column of the first row; None where there is no row.
 
         Raises:
-            NotOffered: the adapter does not say where some of it lives.
+            NotOffered, TargetFailed: as `rows`.
         """
         rows = self.rows(query, *parameters)
         return next(iter(rows[0].values())) if rows else None

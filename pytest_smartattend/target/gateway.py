@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 import httpx
@@ -50,7 +51,7 @@ class Gateway:
             timeout=PATIENCE, limits=httpx.Limits(max_connections=None, max_keepalive_connections=200), trust_env=False
         )
         self._server = uvicorn.Server(
-            uvicorn.Config(self._app, loop="asyncio", lifespan="off", log_config=None, log_level=60, access_log=False,
+            uvicorn.Config(self._app, interface="asgi3", loop="asyncio", lifespan="on", log_config=None, log_level=60, access_log=False,
                            server_header=False, date_header=False, timeout_graceful_shutdown=1)
         )  # fmt: skip
         self._thread = threading.Thread(
@@ -77,6 +78,9 @@ class Gateway:
         self._socket.close()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._live(receive, send)
+            return
         body = b""
         while (part := await receive())["type"] == "http.request":
             body += part.get("body", b"")
@@ -91,7 +95,12 @@ class Gateway:
             body,
             operation=operation_of(scope["method"], path),
         )
-        answer = await self._answer(asked)
+        try:
+            answer = await self._answer(asked)
+        except Exception as why:  # noqa: BLE001 - a mistake in somebody's translator is told where it shows
+            where = traceback.extract_tb(why.__traceback__)[-1]
+            said = f"the adapter failed: {type(why).__name__}: {why} ({where.filename}:{where.lineno}); correct it"
+            answer = _problem(500, "adapter_failed", said)
         if answer is None:  # theirs was lost: so is ours
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
             return
@@ -100,6 +109,14 @@ class Gateway:
         headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """From the server's start to its end, on its loop."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._client.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, asked: Message) -> Message | None:
         if asked.operation is not None and not self._translator.adapter.offers(asked.operation):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,7 +62,7 @@ class SecretSigner:
         if kind == "expired":
             return self._sign({**claims, "iat": claims["iat"] - 7200, "exp": claims["iat"] - 60})
         if kind == "unknown-user":
-            return self._sign({**claims, "sub": str(uuid.uuid4())})
+            return self._sign(self._claims(replace(account, user_id=str(uuid.uuid4()))))
         raise AssertionError(f"no such forgery: {kind}")
 
     def _claims(self, account: Account) -> dict[str, Any]:
