@@ -20,6 +20,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pytest_smartattend.plan_command",
         "say what would run, what it needs, and how long it took the last time",
     ),
+    "init": ("pytest_smartattend.init_command", "write an adapter, a scope and a workflow to begin with"),
+    "conform": (
+        "pytest_smartattend.target.conform_command",
+        "call every operation of your platform once and say which are answered as the contract says",
+    ),
     "gate": ("pytest_smartattend.readiness.gate_command", "read a readiness.json and exit with its verdict"),
     "merge": ("pytest_smartattend.readiness.merge_command", "put the documents of all shards together and gate them"),
     "convert": ("pytest_smartattend.readiness.convert_command", "write a readiness.json as CTRF or JUnit"),

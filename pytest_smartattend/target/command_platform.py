@@ -20,10 +20,12 @@ from pytest_smartattend.errors import TargetFailed, UsageError
 from pytest_smartattend.injectors.probes import http_answers, postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
 from pytest_smartattend.injectors.worker_processes import WorkerProcesses
+from pytest_smartattend.postgres.schema import Command, EmptySchema, Schema
 from pytest_smartattend.target.adapted import AdaptedPlatform
 from pytest_smartattend.target.adapter import Adapter, fill
 from pytest_smartattend.target.command_process import CommandProcess
 from pytest_smartattend.target.reference_platform import STORES
+from pytest_smartattend.target.reference_schema import ReferenceSchema
 from pytest_smartattend.target.translator import Translator
 
 if TYPE_CHECKING:
@@ -226,6 +228,13 @@ class CommandPlatform(AdaptedPlatform):
         status = self.process.ended()
         said = "\n".join(self.process.output.since(self._mark).splitlines()[-lines:]) or "(it printed nothing)"
         return said if status is None else f"{said}\n(it has ended with status {status})"
+
+
+def schema_of(migrate: str, adapter: Adapter, root: Path) -> Schema:
+    """What a command's database is made with: the command `migrate`, else the reference's schema, else nothing."""
+    if migrate:
+        return Command(tuple(shlex.split(migrate)), root, name="migrate")
+    return ReferenceSchema() if adapter.seed.kind == "reference" else EmptySchema()
 
 
 def _through(dsn: str, proxy: TcpProxy) -> str:

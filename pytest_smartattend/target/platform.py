@@ -39,14 +39,17 @@ class Platform(Protocol):
         base_url: where it answers, without ``/api``.
         clients_url: the same through the path ``clients``, on which faults can be laid.
         connections_at_rest: how many connections to its databases it may keep while nothing goes on; None if unknown.
-        observer: reads its database past it.
     """
 
     name: str
     base_url: str
     clients_url: str
     connections_at_rest: int | None
-    observer: Observer
+
+    @property
+    def observer(self) -> Observer:
+        """Reads its database past it."""
+        ...
 
     def describe(self) -> Mapping[str, object]:
         """What stands in the report about it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from pytest_smartattend.loop.clock import LoopClock
-    from pytest_smartattend.postgres.schema import Schema
     from pytest_smartattend.postgres.server import Server
     from pytest_smartattend.target.adapted import AdaptedPlatform
     from pytest_smartattend.target.adapter import Adapter
@@ -57,19 +55,6 @@ def _check(settings: Settings, root: Path) -> None:
     read = adapter.read(settings.adapter, root)
     if target == "url":
         url_platform.check(settings.url, read, settings.allow_host)
-
-
-def schema_of(settings: Settings, adapter: Adapter, root: Path) -> Schema:
-    """What the command's database is made with."""
-    from pytest_smartattend.postgres.schema import Command, EmptySchema
-
-    if settings.migrate:
-        return Command(tuple(shlex.split(settings.migrate)), root, name="migrate")
-    if adapter.seed.kind == "reference":
-        from pytest_smartattend.target.reference_schema import ReferenceSchema
-
-        return ReferenceSchema()
-    return EmptySchema()
 
 
 def started(request: pytest.FixtureRequest) -> AdaptedPlatform | Platform:
@@ -129,8 +114,10 @@ def _adapter_and_hook(config: pytest.Config) -> tuple[Adapter, Translator | Plat
 
 
 def _given(config: pytest.Config, server: Server, adapter: Adapter, name: str) -> tuple[Any, ...]:
+    from pytest_smartattend.target.command_platform import schema_of
+
     run = run_wiring.of(config)
-    database = server.pool(schema_of(run.settings, adapter, config.rootpath)).take()
+    database = server.pool(schema_of(run.settings.migrate, adapter, config.rootpath)).take()
     return run.settings.command, adapter, server, database, config.rootpath, run.scratch(name)
 
 
