@@ -106,7 +106,7 @@ app.post("/v2/cases", least("staff"), async (request, response) => {
   response.status(200).json(shown(row));
 });
 app.get("/v2/cases", least("staff"), async ({ query, person }, response) => {
-  const size = Math.min(100, Number(query.size) || 50);
+  const size = Math.min(200, Number(query.size) || 50);
   const after = query.after === undefined ? null : Buffer.from(query.after, "base64url").toString();
   if (after !== null && !/^\d+$/.test(after)) throw new No(400, "MALFORMED", "after is none of ours");
   const { rows } = await store.book.query(
