@@ -17,7 +17,9 @@ from pytest_smartattend.reference.domain.incident import Action, Incident, Sever
 from pytest_smartattend.reference.domain.lifecycle import Change
 from pytest_smartattend.reference.domain.refusals import Refusal
 from pytest_smartattend.reference.domain.sla import Promise
+from pytest_smartattend.reference.domain.tenant_health import SUBMISSIONS
 from pytest_smartattend.reference.domain.timeline import Event
+from pytest_smartattend.reference.store.metric_rows import MISMATCH
 from pytest_smartattend.sabotage.defect import Sabotage
 
 
@@ -159,6 +161,100 @@ def _halve_a_window(app: Any) -> None:  # noqa: ANN401
     app.state.platform.sla.windows[Severity.LOW][Promise.ACKNOWLEDGE] = timedelta(hours=4)
 
 
+def _skip_between_pages(app: Any) -> None:  # noqa: ANN401
+    rows = app.state.platform.exports.rows
+    honest = rows.chosen
+
+    async def chosen(transaction: object, scope: Scope, wanted: Any) -> Any:  # noqa: ANN401
+        found = await honest(transaction, scope, wanted)
+        return found[1:] if wanted.after else found
+
+    rows.chosen = chosen
+
+
+def _alarm_once_a_day(app: Any) -> None:  # noqa: ANN401
+    rules = app.state.platform.attendance.drift.rules
+    rules.hour = lambda now: now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _break_nothing_at_the_change(app: Any) -> None:  # noqa: ANN401
+    sla = app.state.platform.sla
+    sla.reweighed = lambda incident, severity, _at: sla.watched(dataclasses.replace(incident, severity=severity))
+
+
+def _tell_of_the_risk_again(app: Any) -> None:  # noqa: ANN401
+    sla = app.state.platform.sla
+    honest = sla.resumed
+
+    def resumed(incident: Incident, at: Any) -> Incident:  # noqa: ANN401
+        running = honest(incident, at)
+        untold: Incident = sla.watched(
+            dataclasses.replace(running, resolve=dataclasses.replace(running.resolve, risk_noticed_at=None))
+        )
+        return untold
+
+    sla.resumed = resumed
+
+
+def _sort_paths_by_name(app: Any) -> None:  # noqa: ANN401
+    rows = app.state.platform.desk.handoffs
+    honest = rows.paths
+
+    async def paths(*given: Any) -> dict[UUID, list[dict[str, Any]]]:  # noqa: ANN401
+        return {
+            incident: sorted(steps, key=lambda step: step["level"])
+            for incident, steps in (await honest(*given)).items()
+        }
+
+    rows.paths = paths
+
+
+def _count_no_mismatch(app: Any) -> None:  # noqa: ANN401
+    desk = app.state.platform.attendance
+    honest = desk.metrics.write
+
+    async def write(transaction: object, rows: Any) -> None:  # noqa: ANN401
+        kept = [row for row in rows if row.kind != MISMATCH]
+        if kept:
+            await honest(transaction, kept)
+
+    desk.metrics.write = write
+
+
+def _mean_of_means(app: Any) -> None:  # noqa: ANN401
+    desk = app.state.platform.metrics
+    honest = desk.loads
+
+    async def loads(caller: object) -> Any:  # noqa: ANN401
+        seen = await honest(caller)
+        means = [load.mean_ms for load in seen.by_endpoint.values()] or [0.0]
+        return dataclasses.replace(seen, total=dataclasses.replace(seen.total, mean_ms=sum(means) / len(means)))
+
+    desk.loads = loads
+
+
+def _count_submissions_only(app: Any) -> None:  # noqa: ANN401
+    log = app.state.platform.metric_log
+    honest = log.note
+
+    def note(metric: Any) -> None:  # noqa: ANN401
+        other = metric.status >= 500 and metric.endpoint not in SUBMISSIONS
+        honest(dataclasses.replace(metric, status=200) if other else metric)
+
+    log.note = note
+
+
+def _forget_keys_of_duplicates(app: Any) -> None:  # noqa: ANN401
+    keys = app.state.platform.attendance.keys
+    honest = keys.keep
+
+    async def keep(transaction: object, tenant_id: UUID, key: object, answer: Any, **more: Any) -> None:  # noqa: ANN401
+        if answer.status != 200:
+            await honest(transaction, tenant_id, key, answer, **more)
+
+    keys.keep = keep
+
+
 OVERLOOKED = (
     Sabotage("hash-not-canonical", "the chain is hashed over JSON that escapes what is not ASCII", _hash_plainly),
     Sabotage("owner-taken-by-actor", "whoever works on an incident becomes its owner", _take_the_owner),
@@ -193,5 +289,22 @@ OVERLOOKED = (
         " create trigger refusals_append_only before delete or update of tenant_id, action on refusals"
         " for each statement execute function smartattend_refuse();"
         " alter table refusals enable always trigger refusals_append_only",
+    ),
+    Sabotage(
+        "export-skips-between-pages", "of each further page of an export the first is left out", _skip_between_pages
+    ),
+    Sabotage("drift-incident-once-a-day", "a device that stays far off is told of once a day", _alarm_once_a_day),
+    Sabotage(
+        "breach-at-change-overlooked",
+        "a promise that a new severity finds past is not broken at the change",
+        _break_nothing_at_the_change,
+    ),
+    Sabotage("risk-told-again", "a reopened incident's risk is told a second time", _tell_of_the_risk_again),
+    Sabotage("escalation-path-by-name", "the steps of an escalation are told by the alphabet", _sort_paths_by_name),
+    Sabotage("mismatches-not-counted", "records that were flagged or revoked are not counted", _count_no_mismatch),
+    Sabotage("mean-of-means", "a mean latency weighs each endpoint alike, however seldom it is called", _mean_of_means),
+    Sabotage("errors-of-submissions-only", "only submissions that break count as errors", _count_submissions_only),
+    Sabotage(
+        "key-of-a-duplicate-forgotten", "a key under which a duplicate was answered is free", _forget_keys_of_duplicates
     ),
 )

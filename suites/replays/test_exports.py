@@ -119,3 +119,25 @@ def test_an_export_tells_that_its_source_was_tampered_with(
         evidence.invariant("the platform tells it", bool(told), "; ".join(told) or "chain and head look sound")
         found = record_seal.faults_of(document)
         evidence.invariant("who reads it refuses it", any("in its own store" in fault for fault in found), str(found))
+
+
+PAGE = 2
+
+
+@pytest.mark.replay("replays/export-pages")
+@pytest.mark.detects("export-skips-between-pages")
+def test_every_incident_is_on_one_page_of_an_export_and_the_oldest_comes_first(
+    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence
+) -> None:
+    admin, evidence = _smartattend_tenant.admin, _smartattend_evidence
+    made = [admin.report(f"Number {number}").must()["id"] for number in range(2 * PAGE + 1)]
+    pages: list[list[str]] = []
+    cursor = None
+    while len(pages) <= len(made):
+        page = admin.exports(limit=PAGE, **({"cursor": cursor} if cursor else {})).must()
+        pages.append([incident_record.checked(item)["record"]["incident"]["id"] for item in page["items"]])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    evidence.expect("over all pages", [incident for page in pages for incident in page], made)
+    evidence.expect("sizes of the pages", [len(page) for page in pages], [PAGE, PAGE, 1])

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from pytest_smartattend import Evidence, InProcessPlatform, Observer, Tenant, contract
+from pytest_smartattend import Down, Evidence, Faults, InProcessPlatform, Observer, Tenant, contract
 
 REPLAYED = "idempotency-replayed"
 
@@ -38,20 +38,24 @@ def test_a_key_gives_its_first_answer_again(
 
 
 @pytest.mark.scenario("scenarios/idempotency-binding")
-@pytest.mark.detects("key-not-bound-to-body", "key-not-bound-to-tenant")
+@pytest.mark.detects("key-not-bound-to-body", "key-not-bound-to-tenant", "key-of-a-duplicate-forgotten")
 def test_a_key_belongs_to_one_body_and_one_tenant(
     _smartattend_tenants: Callable[..., Tenant], _smartattend_observer: Observer, _smartattend_evidence: Evidence
 ) -> None:
     tenant, foreign, evidence = _smartattend_tenants(), _smartattend_tenants(), _smartattend_evidence
     submission = tenant.submission()
+    another_day = {**submission, "date": tenant.roster.days[1].isoformat()}
     tenant.member.submit(submission, "a-key").must()
     stands = _smartattend_observer.attendance_of(tenant.id)
     for name, body in (
-        ("another day", {**submission, "date": tenant.roster.days[1].isoformat()}),
+        ("another day", another_day),
         ("another device", {**submission, "device_id": "door"}),
         ("another time", {**submission, "client_time": tenant.submission()["client_time"]}),
     ):
         evidence.expect(name, tenant.member.submit(body, "a-key").summary, "422 idempotency_key_reused")
+    evidence.expect("a duplicate under a key of its own", tenant.member.submit(submission, "its-own").status, 200)
+    taken = tenant.member.submit(another_day, "its-own")
+    evidence.expect("the duplicate's key with another body", taken.summary, "422 idempotency_key_reused")
     evidence.expect("what the refusals changed", _smartattend_observer.attendance_of(tenant.id), stands)
     theirs = foreign.member.submit(foreign.submission(), "a-key")
     evidence.expect("the same key elsewhere", (theirs.status, REPLAYED in theirs.headers), (201, False))
@@ -122,6 +126,28 @@ def test_a_limit_holds_to_the_microsecond(
         evidence.expect(f"band of a drift of {drift.total_seconds():+.6f} s", told["band"], contract.drift_band(drift))
 
 
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.scenario("scenarios/drift-incident-hours")
+@pytest.mark.detects("drift-incident-once-a-day", "drift-incident-each-time")
+def test_a_device_that_is_still_far_off_in_the_next_hour_opens_another_incident(
+    _smartattend_discrete: InProcessPlatform,
+    _smartattend_discrete_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+) -> None:
+    platform, tenant, clock = _smartattend_discrete, _smartattend_discrete_tenants(), _smartattend_discrete.clock
+    begins = clock.now().replace(minute=0, second=0, microsecond=0) + HOUR
+    named = []
+    for day, after in enumerate((timedelta(), HOUR - timedelta(seconds=1), HOUR, 2 * HOUR - timedelta(seconds=1))):
+        platform.sleep_until(begins + after)
+        answer = tenant.member.submit(tenant.submission(off=HOUR, device_id="gate", day=day))
+        named.append(answer.body.get("incident_id"))
+    _smartattend_evidence.expect("incidents named", [named.index(one) for one in named], [0, 0, 2, 2])
+    opened = sorted(item["id"] for item in tenant.staff.incidents().must()["items"])
+    _smartattend_evidence.expect("incidents opened", opened, sorted(set(named)))
+
+
 #: seconds in which what was recorded must be seen by everybody
 SEEN_WITHIN = 15.0
 WEIGHED = (
@@ -164,3 +190,35 @@ def test_a_tenants_health_follows_what_became_of_its_requests_and_recovers(
     seen("degraded")  # 4 of 27 are 14.8 %
     add(succeeding=60, failing=0)
     seen("healthy")
+
+
+@pytest.mark.scenario("scenarios/tenant-metrics")
+@pytest.mark.detects("mismatches-not-counted", "mean-of-means", "errors-of-submissions-only")
+def test_metrics_tell_mismatches_errors_of_every_endpoint_and_a_mean_over_all_requests(
+    _smartattend_tenant: Tenant,
+    _smartattend_observer: Observer,
+    _smartattend_faults: Faults,
+    _smartattend_evidence: Evidence,
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    record = tenant.member.submit(tenant.submission()).must()["id"]
+    for state in ("FLAGGED", "REVOKED", "VERIFIED", "MANUAL_OVERRIDE"):
+        tenant.staff.change_state(record, state).must()
+    for _ in range(15):
+        tenant.member.call("GET", "/auth/me").must()
+    with _smartattend_faults.on("incidents_database", Down(), may_not_fire=True):
+        evidence.expect("incidents while their store is away", tenant.staff.incidents().status, 503)
+    _smartattend_observer.counted(WEIGHED, tenant.id, least=21, patience=SEEN_WITHIN)
+    rates = tenant.admin.metrics("failure-rates").must()
+    told = {
+        name: rates[name] for name in ("requests", "server_errors", "attendance_failures", "verification_mismatches")
+    }
+    done = {"requests": 21, "server_errors": 1, "attendance_failures": 0, "verification_mismatches": 2}
+    evidence.expect("what the metrics tell", told, done)
+    latency = tenant.admin.metrics("api-latency").must()
+    taken = sum(each["requests"] * each["mean_ms"] for each in latency["endpoints"])
+    evidence.expect("requests by endpoint", sum(each["requests"] for each in latency["endpoints"]), 21)
+    health = tenant.admin.metrics("health-status").must()
+    for name, mean in (("api-latency", latency["mean_ms"]), ("health-status", health["mean_latency_ms"])):
+        wrong = abs(mean - taken / 21)
+        evidence.invariant(f"the mean by {name} is over all requests", wrong < 1e-6 * taken, f"{wrong} ms off")

@@ -1,4 +1,4 @@
-"""Two sentences of the specification about promises: a breach is never undone, and at the due instant it is still kept."""
+"""The edges of promises: never undone, kept to the due instant, broken by a change that comes too late, told once."""
 
 from __future__ import annotations
 
@@ -70,6 +70,33 @@ KEPT: Script = [
 ]
 KEPT_DIGEST = "6327dfd24e21a54787c902a2a338b221872bca8f5fe44692d9e19b120f629a35"
 
+#: the severity under which the first promise is broken already comes twenty minutes late
+TOO_LATE: Script = [
+    _severity(20 * MINUTE, "critical"),
+    Own(20 * MINUTE, ("sla_breached", None, None), "acknowledge", due=15 * MINUTE),
+    Own(20 * MINUTE, ("escalated", "open", "escalated")),
+    Look(21 * MINUTE, "acknowledge", "breached", due=15 * MINUTE, breached=20 * MINUTE),
+    Act(30 * MINUTE, "admin", "investigate", ("investigating", "escalated", "investigating")),
+    Look(31 * MINUTE, "acknowledge", "breached", due=15 * MINUTE, breached=20 * MINUTE),
+]
+TOO_LATE_DIGEST = "64fb0f86f876d1a46cdf1cfc0f40b1c0e521d82ff8b0d0b0f4b028b0285fb433"
+
+#: carried up by a person instead of acknowledged; at risk, resolved, reopened: at risk still, and told once
+RESUMED: Script = [
+    Act(5 * MINUTE, "admin", "escalate", ("escalated", "open", "escalated"), {"level": "executive"}),
+    Look(20 * MINUTE, "acknowledge", "met", due=15 * MINUTE),
+    Act(30 * MINUTE, "admin", "investigate", ("investigating", "escalated", "investigating")),
+    Act(90 * MINUTE, "admin", "mitigate", ("mitigating", "investigating", "mitigating")),
+    Own(192 * MINUTE, ("sla_at_risk", None, None), "resolve", due=4 * HOUR),
+    Act(200 * MINUTE, "admin", "resolve", ("resolved", "mitigating", "resolved"), contract.RESOLUTION),
+    Look(210 * MINUTE, "resolve", "met", due=4 * HOUR),
+    Act(220 * MINUTE, "admin", "reopen", ("reopened", "resolved", "investigating")),
+    Look(221 * MINUTE, "resolve", "at_risk", due=4 * HOUR),
+    Own(4 * HOUR, ("sla_breached", None, None), "resolve", due=4 * HOUR),
+    Look(5 * HOUR, "resolve", "breached", due=4 * HOUR, breached=4 * HOUR),
+]
+RESUMED_DIGEST = "4552143ab3f6669b5cc7e9968bfa28fa36965b3e14134f138ce7bde8c616af0c"
+
 
 @pytest.mark.simulation("simulations/sla-never-undone")
 @pytest.mark.detects("breach-undone", "breach-undone-by-severity", "reopening-begins-anew")
@@ -93,3 +120,27 @@ def test_a_promise_is_still_kept_at_its_due_instant(
     platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
     simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
     simulation.play("At the last moment, twice", "critical", KEPT, KEPT_DIGEST)
+
+
+@pytest.mark.simulation("simulations/sla-changed-too-late")
+@pytest.mark.detects("breach-at-change-overlooked")
+def test_a_severity_under_which_a_promise_is_past_breaks_it_at_the_change(
+    _smartattend_discrete: InProcessPlatform,
+    _smartattend_discrete_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+) -> None:
+    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
+    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
+    simulation.play("It is worse than it looked", "low", TOO_LATE, TOO_LATE_DIGEST)
+
+
+@pytest.mark.simulation("simulations/sla-resumed")
+@pytest.mark.detects("risk-told-again")
+def test_a_reopened_window_runs_on_and_its_risk_is_told_once(
+    _smartattend_discrete: InProcessPlatform,
+    _smartattend_discrete_tenants: Callable[..., Tenant],
+    _smartattend_evidence: Evidence,
+) -> None:
+    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
+    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
+    simulation.play("It comes back before its time", "critical", RESUMED, RESUMED_DIGEST)
