@@ -209,6 +209,16 @@ def _sort_paths_by_name(app: Any) -> None:  # noqa: ANN401
     rows.paths = paths
 
 
+def _sign_as_whoever_had_it(app: Any) -> None:  # noqa: ANN401
+    timeline = app.state.platform.desk.timeline
+    honest = timeline.record_all
+
+    async def record_all(transaction: object, changes: Any, _actor: str) -> None:  # noqa: ANN401
+        await honest(transaction, changes, changes[0].payload["from"])
+
+    timeline.record_all = record_all
+
+
 def _count_no_mismatch(app: Any) -> None:  # noqa: ANN401
     desk = app.state.platform.attendance
     honest = desk.metrics.write
@@ -301,6 +311,9 @@ OVERLOOKED = (
     ),
     Sabotage("risk-told-again", "a reopened incident's risk is told a second time", _tell_of_the_risk_again),
     Sabotage("escalation-path-by-name", "the steps of an escalation are told by the alphabet", _sort_paths_by_name),
+    Sabotage(
+        "handoff-signed-falsely", "a handoff is told in the name of whoever had the incidents", _sign_as_whoever_had_it
+    ),
     Sabotage("mismatches-not-counted", "records that were flagged or revoked are not counted", _count_no_mismatch),
     Sabotage("mean-of-means", "a mean latency weighs each endpoint alike, however seldom it is called", _mean_of_means),
     Sabotage("errors-of-submissions-only", "only submissions that break count as errors", _count_submissions_only),

@@ -142,7 +142,7 @@ def faults_of(handoff: Mapping[str, Any], timelines: Mapping[str, tuple[str, Seq
     }
     was_open = {one for one, stand in before.items() if stand.status != "closed"}
     still = {one for one, stand in now.items() if stand.status != "closed"}
-    moves = {one: _moves(events, handoff) for one, (_, events) in timelines.items()}
+    moves = {one: len(_of(events, handoff)) for one, (_, events) in timelines.items()}
     difference = handoff["difference"]
     changed = {entry["incident"]["id"]: entry["changes"] for entry in difference["changed"]}
     accounts = {
@@ -153,6 +153,10 @@ def faults_of(handoff: Mapping[str, Any], timelines: Mapping[str, tuple[str, Seq
         ),
         "incidents that were moved": (set(handoff["ended"]["moved"]), {one for one, times in moves.items() if times}),
         "incidents that were moved twice": ({one for one, times in moves.items() if times > 1}, set()),
+        "incidents that were moved in another's name": (
+            {one for one in timelines if _signed_falsely(timelines[one][1], handoff)},
+            set(),
+        ),
         "incidents that were moved and not open": ({one for one, times in moves.items() if times} - still, set()),
         "opened since": (_ids(difference["opened"]), set(now) - set(before)),
         "closed since": (_ids(difference["closed"]), (was_open | (set(now) - set(before))) - still),
@@ -190,9 +194,14 @@ def _until_moved(events: Sequence[Event], handoff: Mapping[str, Any]) -> Sequenc
     return events
 
 
-def _moves(events: Iterable[Event], handoff: Mapping[str, Any]) -> int:
-    """How often a timeline tells that this handoff moved the incident."""
-    return sum(e["kind"] == "handed_over" and e["payload"]["handoff_id"] == handoff["id"] for e in events)
+def _of(events: Iterable[Event], handoff: Mapping[str, Any]) -> list[Event]:
+    """The events by which this handoff moved the incident."""
+    return [e for e in events if e["kind"] == "handed_over" and e["payload"]["handoff_id"] == handoff["id"]]
+
+
+def _signed_falsely(events: Iterable[Event], handoff: Mapping[str, Any]) -> bool:
+    """Whether an event of this handoff names another than the person who took the incident over."""
+    return any(e["actor"] != handoff["to_user_id"] for e in _of(events, handoff))
 
 
 def _ids(items: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -23,7 +23,9 @@ from pytest_smartattend import (
 
 
 @pytest.mark.handoff("handoffs/quiet-shift-change")
-@pytest.mark.detects("ownership-not-moved", "handoff-without-an-event", "only-own-incidents-move")
+@pytest.mark.detects(
+    "ownership-not-moved", "handoff-without-an-event", "only-own-incidents-move", "handoff-signed-falsely"
+)
 def test_a_quiet_shift_change_hands_over_everything_with_a_briefing(
     _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence
 ) -> None:
