@@ -53,6 +53,23 @@ def _drop_kept_connections(app: Any) -> None:  # noqa: ANN401
     app.state.platform.drain_idle = timedelta()
 
 
+def _ask_nobody_to_close(_app: Any) -> None:  # noqa: ANN401
+    from pytest_smartattend.reference.serve import Draining  # only who serves has it in memory anyway
+
+    honest = Draining.shutdown
+
+    async def shutdown(self: Any, sockets: Any = None) -> None:  # noqa: ANN401
+        self.server_state.default_headers = _Unwritten(self.server_state.default_headers)
+        await honest(self, sockets)
+
+    Draining.shutdown = shutdown  # type: ignore[method-assign]
+
+
+class _Unwritten(list[tuple[bytes, bytes]]):
+    def append(self, _header: object) -> None:
+        """Leave the list as it is."""
+
+
 def _forget_sessions(app: Any) -> None:  # noqa: ANN401
     platform = app.state.platform
     started = platform.clock.now().timestamp()
@@ -65,6 +82,13 @@ def _send_no_alert(app: Any) -> None:  # noqa: ANN401
         return True
 
     app.state.platform.alerts.tell = tell
+
+
+def _end_no_alert(app: Any) -> None:  # noqa: ANN401
+    async def end(*_: object, **__: object) -> None:
+        return None
+
+    app.state.platform.alerts.rows.end = end
 
 
 def _write_later(app: Any) -> None:  # noqa: ANN401
@@ -145,6 +169,9 @@ DRILLS = (
     ),
     Sabotage("fence-skipped", "a primary that hangs is believed dead, and not killed", apply_operators=_fence_nothing),
     Sabotage("kept-connections-dropped", "an instance that stops closes idle connections", _drop_kept_connections),
+    Sabotage(
+        "nobody-asked-to-close", "an instance that stops lets its clients keep their connections", _ask_nobody_to_close
+    ),
     Sabotage("sessions-of-the-instance", "a token is good only while the instance lives", _forget_sessions),
     Sabotage(
         "checksums-ignored",
@@ -157,6 +184,7 @@ DRILLS = (
         apply_operators=_stop_a_transaction_early,
     ),
     Sabotage("alert-not-sent", "nobody is told of a lost or damaged store", _send_no_alert),
+    Sabotage("alert-never-ends", "an alert outlasts its cause, and hides the next loss", _end_no_alert),
     Sabotage("spool-not-on-disk", "a spooled incident is answered before it is on disk", _write_later),
     Sabotage("spool-brought-in-twice", "a spooled incident is brought in again, as a new one", _bring_in_twice),
     Sabotage("line-lost-on-a-torn-tail", "a torn last line costs the line before it", _lose_a_line_before_a_torn_one),

@@ -57,6 +57,7 @@ class Held:
         for name, connections in (("accepted, unread", self.fresh), ("kept alive", self.kept)):
             answers = [ask(connection) for connection in connections]
             found[name] = sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+            found[f"{name}, asked to close"] = sum(b"\r\nconnection: close" in answer.lower() for answer in answers)
         return found
 
 
@@ -147,7 +148,7 @@ def a_platform(drills: Drills, stack: ExitStack, *, instances: int, sabotage: st
 
 
 @pytest.mark.drill("drills/service-restart")
-@pytest.mark.detects("kept-connections-dropped", "sessions-of-the-instance")
+@pytest.mark.detects("kept-connections-dropped", "nobody-asked-to-close", "sessions-of-the-instance")
 def test_every_instance_is_replaced_and_no_request_fails(
     _smartattend_reference_drill: Drills, _smartattend_evidence: Evidence
 ) -> None:
