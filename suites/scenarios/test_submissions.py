@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -193,8 +194,10 @@ def test_a_tenants_health_follows_what_became_of_its_requests_and_recovers(
 
 
 @pytest.mark.scenario("scenarios/tenant-metrics")
-@pytest.mark.detects("mismatches-not-counted", "mean-of-means", "errors-of-submissions-only")
-def test_metrics_tell_mismatches_errors_of_every_endpoint_and_a_mean_over_all_requests(
+@pytest.mark.detects(
+    "mismatches-not-counted", "mean-of-means", "errors-of-submissions-only", "some-failed-submissions-only"
+)
+def test_metrics_tell_mismatches_failures_of_every_endpoint_and_a_mean_over_all_requests(
     _smartattend_tenant: Tenant,
     _smartattend_observer: Observer,
     _smartattend_faults: Faults,
@@ -206,19 +209,23 @@ def test_metrics_tell_mismatches_errors_of_every_endpoint_and_a_mean_over_all_re
         tenant.staff.change_state(record, state).must()
     for _ in range(15):
         tenant.member.call("GET", "/auth/me").must()
+    others = {**tenant.submission(), "student_id": tenant.roster.other_id}
+    evidence.expect("a submission for another", tenant.member.submit(others).status, 403)
+    nowhere = tenant.submission(class_session_id=str(uuid4()))
+    evidence.expect("a submission to no class session", tenant.member.submit(nowhere).status, 404)
     with _smartattend_faults.on("incidents_database", Down(), may_not_fire=True):
         evidence.expect("incidents while their store is away", tenant.staff.incidents().status, 503)
-    _smartattend_observer.counted(WEIGHED, tenant.id, least=21, patience=SEEN_WITHIN)
+    _smartattend_observer.counted(WEIGHED, tenant.id, least=23, patience=SEEN_WITHIN)
     rates = tenant.admin.metrics("failure-rates").must()
     told = {
         name: rates[name] for name in ("requests", "server_errors", "attendance_failures", "verification_mismatches")
     }
-    done = {"requests": 21, "server_errors": 1, "attendance_failures": 0, "verification_mismatches": 2}
+    done = {"requests": 23, "server_errors": 1, "attendance_failures": 2, "verification_mismatches": 2}
     evidence.expect("what the metrics tell", told, done)
     latency = tenant.admin.metrics("api-latency").must()
     taken = sum(each["requests"] * each["mean_ms"] for each in latency["endpoints"])
-    evidence.expect("requests by endpoint", sum(each["requests"] for each in latency["endpoints"]), 21)
+    evidence.expect("requests by endpoint", sum(each["requests"] for each in latency["endpoints"]), 23)
     health = tenant.admin.metrics("health-status").must()
     for name, mean in (("api-latency", latency["mean_ms"]), ("health-status", health["mean_latency_ms"])):
-        wrong = abs(mean - taken / 21)
+        wrong = abs(mean - taken / 23)
         evidence.invariant(f"the mean by {name} is over all requests", wrong < 1e-6 * taken, f"{wrong} ms off")
