@@ -8,4 +8,4 @@ python=$tools/bin/python
 [ -x "$python" ] || "${PYTHON:-.venv/bin/python}" -m venv "$tools"
 "$python" -m pip install --quiet --disable-pip-version-check -e '.[embedded]' \
   allure-pytest pytest-cov pytest-randomly pytest-rerunfailures pytest-timeout
-"$python" -m pytest tests/lanes -q -n 2 -p no:randomly
+"$python" -m pytest tests/plugin/test_beside_other_plugins.py -q -n 2 -p no:randomly

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -19,9 +20,9 @@ from pytest_smartattend.reference.domain.actors import Scope
 
 log = logging.getLogger(__name__)
 
-_BIND = (
-    "SELECT set_config('app.tenant_id', %(tenant_id)s, true), set_config('app.superadmin', %(superadmin)s, true),"
-    " set_config('app.login_email', %(login_email)s, true)"
+_BIND = sql.SQL(
+    "SELECT set_config('app.tenant_id', {}, true), set_config('app.superadmin', {}, true),"
+    " set_config('app.login_email', {}, true)"
 )
 _BEGIN = "BEGIN; "
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
@@ -109,7 +110,7 @@ class Store:
 
     async def bind(self, connection: AsyncConnection, scope: Scope) -> None:
         """Tell row-level security whose rows these statements may touch; holds until the transaction ends."""
-        await _run(await _driver_of(connection), _BIND, scope)
+        await _run(connection, _bound_to(scope))
 
     async def connect(self) -> psycopg.AsyncConnection:
         """A new connection of its own, outside the pool.
@@ -162,34 +163,34 @@ class Store:
         it may be tried again without doing anything twice.
         """
         loop = asyncio.get_running_loop()
+        begin = (_BEGIN_SNAPSHOT if snapshot else _BEGIN) + _bound_to(scope)
         for last in (False, True):
             connection = await self._pool().connect()
-            driver = await _driver_of(connection)
-            timer = loop.call_at(ends, cut, driver)
+            timer = loop.call_at(ends, cut, await _driver_of(connection))
             try:
-                await _run(driver, (_BEGIN_SNAPSHOT if snapshot else _BEGIN) + _BIND, scope)
-            except BaseException as why:
+                await _run(connection, begin)
+            except exc.DBAPIError as why:
                 timer.cancel()
-                await connection.invalidate()
                 await connection.close()
-                if not isinstance(why, psycopg.OperationalError):
+                if last or not why.connection_invalidated or loop.time() >= ends:
                     raise
-                await self.close()  # what killed one has killed the others of the pool
-                if last or loop.time() >= ends:
-                    raise
+            except BaseException:
+                timer.cancel()
+                await connection.close()
+                raise
             else:
                 return connection, timer
         raise AssertionError("the second round returns or raises")
 
 
-async def _run(driver: psycopg.AsyncConnection, statements: str, scope: Scope) -> None:
-    """Several statements at once: only values that the client quotes can go with them."""
-    settings = {
-        "tenant_id": str(scope.tenant_id) if scope.tenant_id else "",
-        "superadmin": "on" if scope.everywhere else "off",
-        "login_email": scope.login_email or "",
-    }
-    await psycopg.AsyncClientCursor(driver).execute(statements, settings)
+def _bound_to(scope: Scope) -> str:
+    tenant_id = str(scope.tenant_id) if scope.tenant_id else ""
+    return _BIND.format(tenant_id, "on" if scope.everywhere else "off", scope.login_email or "").as_string()
+
+
+async def _run(connection: AsyncConnection, statements: str) -> None:
+    """Several statements in one round trip: they go without parameters, whose values are quoted in them already."""
+    await connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
 
 
 def cut(connection: psycopg.AsyncConnection) -> None:

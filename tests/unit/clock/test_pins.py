@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import psycopg.waiting
@@ -103,4 +102,3 @@ async def test_the_last_of_an_instant_wakes_behind_all_others(clock: LoopClock) 
 def test_it_is_asyncios_selector_loop() -> None:
     with asyncio.Runner(loop_factory=LoopClock().new_loop) as runner:
         assert isinstance(runner.get_loop(), asyncio.SelectorEventLoop)
-    assert "uvloop" not in sys.modules

@@ -19,7 +19,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-pytest_plugins = ["tests.plugin.conftest"]
 _NEEDED = ("allure", "pytest_randomly", "pytest_timeout", "pytest_cov", "pytest_rerunfailures")
 _LACKING = [name for name in _NEEDED if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(_LACKING), reason=f"needs {', '.join(_LACKING)}: .ci/plugins-lane.sh has them")
