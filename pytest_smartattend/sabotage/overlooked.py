@@ -265,6 +265,17 @@ def _count_some_refusals(app: Any) -> None:  # noqa: ANN401
     log.note = note
 
 
+def _lose_the_last_metrics(app: Any) -> None:  # noqa: ANN401
+    log = app.state.platform.metric_log
+    honest = log.close
+
+    async def close() -> None:
+        log._waiting.clear()  # noqa: SLF001
+        await honest()
+
+    log.close = close
+
+
 def _forget_keys_of_duplicates(app: Any) -> None:  # noqa: ANN401
     keys = app.state.platform.attendance.keys
     honest = keys.keep
@@ -329,6 +340,7 @@ OVERLOOKED = (
     Sabotage("mean-of-means", "a mean latency weighs each endpoint alike, however seldom it is called", _mean_of_means),
     Sabotage("errors-of-submissions-only", "only submissions that break count as errors", _count_submissions_only),
     Sabotage("some-failed-submissions-only", "only refused clocks count as failed submissions", _count_some_refusals),
+    Sabotage("metrics-lost-at-the-end", "what was noted last is lost when the platform stops", _lose_the_last_metrics),
     Sabotage(
         "key-of-a-duplicate-forgotten", "a key under which a duplicate was answered is free", _forget_keys_of_duplicates
     ),

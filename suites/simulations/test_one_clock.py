@@ -14,7 +14,7 @@ WAY = ("acknowledge", "investigate", "root-cause", "mitigate", "resolve", "close
 
 
 @pytest.mark.simulation("simulations/one-clock")
-@pytest.mark.detects("metrics-on-the-servers-clock")
+@pytest.mark.detects("metrics-on-the-servers-clock", "metrics-lost-at-the-end")
 def test_platform_and_database_keep_the_same_time_and_nothing_is_stamped_by_another(
     _smartattend_discrete: InProcessPlatform,
     _smartattend_discrete_tenants: Callable[..., Tenant],
@@ -32,6 +32,10 @@ def test_platform_and_database_keep_the_same_time_and_nothing_is_stamped_by_anot
     largest = max(abs(difference) for difference in differences) / timedelta(microseconds=1)
     _smartattend_evidence.measure("difference between platform and database", largest, "µs", limit=0)
     platform.stop()
+    metrics = platform.observer.value(
+        "select count(*) from metrics where tenant_id = %s and kind = 'request'", tenant.id
+    )
+    _smartattend_evidence.expect("requests in the metrics once it has stopped", metrics, 1 + 2 * len(WAY))
     stored = platform.observer.moments()
     # everything happened at whole hours, and whatever follows from it falls due at whole minutes
     strange = {
