@@ -43,6 +43,8 @@ _ALONE = (
     "-c",
     os.devnull,
     "--smartattend-keep=0",
+    "-o",
+    "asyncio_default_fixture_loop_scope=function",
     *(f"-pno:{name}" for name in IDLE_PLUGINS),
 )
 
