@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,21 +21,24 @@ _LATE = 0.4
 
 
 def _answer_first(app: Any) -> None:  # noqa: ANN401
-    desk = app.state.platform.desk
-    honest = desk.bring_in
+    desk, store = app.state.platform.desk, app.state.platform.incidents_database
+    bring_in_at_once, transaction_at_once = desk.bring_in, store.transaction
     under_way: set[asyncio.Task[object]] = set()
 
-    async def later(entry: object, how: Mapping[str, Any]) -> None:
-        await asyncio.sleep(_LATE)
-        await honest(entry, **how)
+    @asynccontextmanager
+    async def transaction(*scope: Any, **how: Any) -> AsyncIterator[object]:  # noqa: ANN401
+        async with transaction_at_once(*scope, **how) as connection:
+            yield connection
+            if asyncio.current_task() in under_way:
+                await asyncio.sleep(_LATE)
 
     async def bring_in(entry: Any, **how: Any) -> object:  # noqa: ANN401
-        task = asyncio.create_task(later(entry, how))
+        task = asyncio.create_task(bring_in_at_once(entry, **how))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
         return desk.reported(entry).incident
 
-    desk.bring_in = bring_in
+    desk.bring_in, store.transaction = bring_in, transaction
 
 
 def _look_up_once(app: Any) -> None:  # noqa: ANN401
