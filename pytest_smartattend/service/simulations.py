@@ -160,7 +160,8 @@ def partial_outage(part: Part, requests: int, recovery_attempts: int) -> None:
             sent += 1
         part.expect("the endpoint answered 503 while it was out", sorted(set(refused)), [503])
         part.expect("nothing was recorded while it was out", part.records(), 0)
-        part.expect("the tenant became critical", look(), "critical")
+        # a look would be too late: what else goes on in the tenant may have made it better by then
+        part.expect("the tenant became critical", "critical" in seen, expected=True)
         recovered = _recovery(part, http, body, recovery_attempts)
         part.expect("the endpoint recovered", recovered > 0, expected=True)
         part.expect("one record was made after it had recovered", part.records(), 1)
