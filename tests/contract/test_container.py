@@ -31,7 +31,10 @@ def containers() -> set[str]:
 
     client = docker.from_env()
     try:
-        return {found.name for found in client.containers.list(all=True, filters={"label": "smartattend.run"})}
+        return {
+            found.name
+            for found in client.containers.list(all=True, ignore_removed=True, filters={"label": "smartattend.run"})
+        }
     finally:
         client.close()
 
