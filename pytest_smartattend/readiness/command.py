@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.readiness import folder
 from pytest_smartattend.readiness.gate import ask, check_allowed
 from pytest_smartattend.readiness.gate_command import add_judging_arguments, question_from, told
@@ -87,8 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
             reports = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-report-")))
         reports = reports.absolute()
         child, status = _run_pytest(arguments, reports)
-        # Only what this very process wrote counts: an older document is of another process, or older than it.
-        answer = ask(reports / folder.DOCUMENT, replace(question, target=None, run=child))
+        # Only what this very process wrote counts: an older document is of another process, or older than it. Its age is
+        # that at its end: by the time of the beginning it would be dated in the future.
+        question = replace(question, target=None, run=child, at=dt.datetime.fromisoformat(stopwatch.wall()))
+        answer = ask(reports / folder.DOCUMENT, question)
     words = list(told(answer))
     for line in words if answer.exit_code else words[:1]:
         print(line)

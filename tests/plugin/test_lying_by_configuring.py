@@ -3,10 +3,14 @@ evidence they leave."""
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pytest_smartattend import cli
+from pytest_smartattend.readiness import gate
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Judged, Project
@@ -114,6 +118,18 @@ def test_the_command_gates_what_it_wrote_and_puts_an_older_verdict_aside(project
     assert exit_status == 30
     assert "ended with exit status 4" in output
     assert sorted(path.name for path in project.reports.iterdir()) == ["previous.json"]
+
+
+def test_a_run_of_any_length_is_judged_by_the_time_at_its_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the time of its beginning, a run that takes longer than clocks may differ would be dated in the future."""
+    monkeypatch.setattr(gate, "TOLERANCE", dt.timedelta(0))
+    project.file("shipped/__init__.py", "")
+    (project.pytester.path / "test_checks.py").rename(project.pytester.path / "shipped" / "test_checks.py")
+    words = (f"--requirements={project.requirements}", f"--report={project.reports}", "--workers=0")
+    code = cli.main(["readiness", "--target=reference", "--suites=shipped", *words])
+    assert code == 0, capsys.readouterr().out
 
 
 def _readiness(project: Project, *arguments: str) -> tuple[int, str]:
