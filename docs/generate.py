@@ -1,16 +1,25 @@
-"""Writes the reference pages that follow from tables in the code. ``--check`` only says whether they are up to date."""
+"""Writes what follows from tables in the code: reference pages, and the version of the requirements in examples.
+
+``--check`` only says whether they are up to date.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pytest_smartattend import marks, options, plugin
-from pytest_smartattend.readiness import reasons
+from pytest_smartattend.readiness import reasons, requirements
 
 REFERENCE = Path(__file__).parent / "reference"
+_ROOT = REFERENCE.parents[1]
+#: examples of a scope, which pins the version of the requirements that are in force
+_PINNING = ("docs/how-to/release-gate.md", "docs/reference/readiness-json.md", "pytest_smartattend/readiness/scope.py")
+_PIN = re.compile(r'^( *requirements = )"[^"]*"( *#)', re.MULTILINE)
 
 
 def options_page() -> str:
@@ -107,24 +116,32 @@ def exit_codes_page() -> str:
     return head + "\n".join(["| code | status | what it says | what to do |", "| --- | --- | --- | --- |", *rows, ""])
 
 
-PAGES = {
-    "options.md": options_page,
-    "marks.md": marks_page,
-    "fixtures.md": fixtures_page,
-    "exit-codes.md": exit_codes_page,
+def _pinned(path: Path) -> str:
+    """The text with the version in force in its example, which there must be."""
+    text, found = _PIN.subn(rf'\g<1>"{requirements.load().version}"\g<2>', _text(path))
+    assert found, f"{path} shows no scope; take it from _PINNING"
+    return text
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    REFERENCE / "options.md": options_page,
+    REFERENCE / "marks.md": marks_page,
+    REFERENCE / "fixtures.md": fixtures_page,
+    REFERENCE / "exit-codes.md": exit_codes_page,
+    **{_ROOT / name: partial(_pinned, _ROOT / name) for name in _PINNING},
 }
 
 
 def main() -> int:
     """Write or check every page; 1 when one is out of date."""
-    stale = [name for name, page in PAGES.items() if _text(REFERENCE / name) != page()]
+    stale = [path for path, page in PAGES.items() if _text(path) != page()]
     if "--check" in sys.argv:
         if stale:
-            sys.stderr.write(f"out of date: {', '.join(stale)}. Run: python docs/generate.py\n")
+            sys.stderr.write(f"out of date: {', '.join(path.name for path in stale)}. Run: python docs/generate.py\n")
         return 1 if stale else 0
     REFERENCE.mkdir(exist_ok=True)
-    for name in stale:
-        (REFERENCE / name).write_text(PAGES[name]())
+    for path in stale:
+        path.write_text(PAGES[path]())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""No secret of a platform outlives a run: not in the document, the page, JUnit, pytest-html, a journal or the terminal."""
+"""No secret of a platform outlives a run: not in document, page, JUnit, CTRF, pytest-html, a journal or the terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pytest_smartattend import cli
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -67,6 +69,8 @@ def test_no_secret_is_in_anything_that_is_written(project: Project, workers: tup
     judged = project.run("--junitxml=junit.xml", "--html=report.html", "--self-contained-html", "-l", "-rA", *workers)
     assert judged.status == "not_ready"
     folder = project.pytester.path
+    converted = {"--ctrf": folder / "ctrf.json", "--junit": folder / "converted.xml"}
+    assert cli.main(["convert", str(judged.path), *(f"{option}={path}" for option, path in converted.items())]) == 0
     shown = (folder / "report.html").read_text("utf-8")
     shown += "".join(
         base64.b64decode(one).decode("utf-8", "replace") for one in re.findall(r"base64,([A-Za-z0-9+/=]{20,})", shown)
@@ -75,6 +79,7 @@ def test_no_secret_is_in_anything_that_is_written(project: Project, workers: tup
         "document": judged.path.read_text("utf-8"),
         "page": (judged.path.parent / "readiness.html").read_text("utf-8"),
         "junit": (folder / "junit.xml").read_text("utf-8"),
+        **{f"converted {option}": path.read_text("utf-8") for option, path in converted.items()},
         "pytest-html": shown,
         "terminal": judged.output,
         "journals": (folder / "journals.txt").read_text("utf-8"),
