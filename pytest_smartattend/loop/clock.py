@@ -113,7 +113,8 @@ class LoopClock(VirtualClock):
             if not woken.done():
                 woken.set_result(None)
 
-        deadline = self.call_at(when_ns, wake, rank=_LAST if last else 0, set_ns=loop.stamp())
+        # the last of its instant is nobody's timeout: it also comes behind what is in flight then
+        deadline = self.call_at(when_ns, wake, rank=_LAST if last else 0, set_ns=0 if last else loop.stamp())
         try:
             await woken
         finally:

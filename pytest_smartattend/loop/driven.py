@@ -56,7 +56,7 @@ class Timer(asyncio.TimerHandle):
         self._deadline: Deadline | None = None
 
     def wait_until(self, when_ns: int, set_ns: int) -> None:
-        """Fall due at `when_ns`; the real clock reads `set_ns` now, if anything is in flight."""
+        """Fall due at `when_ns`; the real clock reads `set_ns` now."""
         self._deadline = self._clock.call_at(when_ns, self.due, set_ns=set_ns)
 
     def cancel(self) -> None:

@@ -7,8 +7,9 @@ In ``discrete`` mode, with nothing to run:
 1. Something in flight: wait for it in real time. Time stands still meanwhile. The next timer fires only when real time
    has passed for as long as the timer had to go, counted from when it was set, when the clock last moved, or when the
    flight began, whichever is latest. So a timeout of five seconds round a silent query takes five real seconds, and a
-   timer never comes early because earlier round trips took their time. What is due at the very instant at which the
-   clock stands waits until the flight is over, or for a second in which nothing is heard.
+   timer never comes early because earlier round trips took their time. A timer from before the work that is in flight
+   is most likely nobody's timeout but the next thing to happen, so it waits for silence: for as long as it had to go, and
+   a second at least, in which nothing is heard. So does what is due at the very instant at which the clock stands.
 2. Nothing in flight: move to the next deadline, and fire one timer. The next one has to wait until what the first woke
    has run and its round trips are done.
 3. No timer either: `ClockDeadlock`.
@@ -33,8 +34,10 @@ from pytest_smartattend.loop.flight import Flight
 _SECOND: Final = 1_000_000_000
 #: How often attached things are asked: they cannot wake a selector.
 _ASK_AGAIN_NS: Final = 1_000_000
-#: For how long, in real time, what is due at the same instant waits for a round trip from which nothing is heard.
-_TIE_PATIENCE_NS: Final = _SECOND
+#: For how long, in real time, what has nothing to do with a round trip waits for it while nothing is heard from it.
+_PATIENCE_NS: Final = _SECOND
+#: A flight that has lasted for so long, in real time, is a steady stream, behind which nothing can wait for silence.
+_STREAM_NS: Final = 10 * _SECOND
 #: A wait without an end is taken in pieces of an hour.
 _LONG_NS: Final = 3600 * _SECOND
 #: How many turns in a row may find something to run before the real clock is read.
@@ -83,6 +86,7 @@ class IdleSelector(selectors.BaseSelector):
         self._own_fds: set[int] | None = None
         self._flight_ns: int | None = None  # since when something has been in flight without a pause
         self._moved_ns = 0  # when the clock last moved while something was
+        self._woke_ns = 0  # when the work began that is under way: nothing was in flight then
         self._progress_ns = 0  # when the outside was last heard
         self._look_outs: list[tuple[int, int, Callable[[], object]]] = []
         self._tickets = itertools.count()
@@ -94,12 +98,13 @@ class IdleSelector(selectors.BaseSelector):
         self._own_fds = {key.fd for key in self._inner.get_map().values()}
 
     def stamp(self) -> int:
-        """The real clock while something is in flight, else 0: a timer set before a flight is counted from its start."""
-        return 0 if self._flight_ns is None else self._real()
+        """The real clock: when a timer is set that may be the timeout of what flies behind it."""
+        return self._real()
 
     def resumed(self) -> None:
         """The loop stood still and runs again: the real time in between belongs to no flight, and brings no timer near."""
         self._flight_ns = None
+        self._woke_ns = self._real()
 
     def look_out(self, nanoseconds: int, callback: Callable[[], object]) -> None:
         """Call `callback` when so much real time has passed, whatever the clock does; it is no deadline of the clock."""
@@ -184,6 +189,7 @@ class IdleSelector(selectors.BaseSelector):
             if self._flight.is_anything(now) or self._clock.awaits_work():
                 return self._wait_for_flight(now)
         self._flight_ns = None
+        self._woke_ns = self._real()
         if self._clock.fire_next():
             return []
         raise ClockDeadlock(self._deadlock())
@@ -207,10 +213,12 @@ class IdleSelector(selectors.BaseSelector):
 
     def _due_in_flight(self, first: Deadline) -> int:
         to_go = first.when_ns - self._clock.elapsed_ns()
-        if to_go > 0:
-            return max(first.set_ns, self._moved_ns) + to_go
-        # Due at this very instant, behind one that is not done yet: unless the first waits for the second.
-        return max(first.set_ns, self._progress_ns) + _TIE_PATIENCE_NS
+        due = max(first.set_ns, self._moved_ns) + to_go
+        if to_go > 0 and first.set_ns >= self._woke_ns:
+            return due
+        # It has nothing to do with what is in flight, and comes behind it: unless that one waits for this one.
+        silent = max(first.set_ns, self._progress_ns) + max(to_go, _PATIENCE_NS)
+        return silent if to_go <= 0 else min(silent, max(due, (self._flight_ns or 0) + _STREAM_NS))
 
     def _patience(self, now: int) -> int:
         # What cannot wake the selector is asked again; so is a connection whose answer may be complete.

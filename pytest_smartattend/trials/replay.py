@@ -23,7 +23,7 @@ from pytest_smartattend.target.people import Person
 OWN_LATE = timedelta(seconds=30)
 #: so long after an instant, what the platform does by itself, and so last within it, is done
 AFTERWARDS = timedelta(milliseconds=1)
-#: Where a timer is due right behind a step and the machine is slow, the clock reaches it while the request is under way.
+#: Where a request takes ten seconds on a slow machine, the clock may reach a timer that is due right behind the step.
 #: The driver sees by how much, and compares instants to that; more than this is no slowness of a machine.
 MOST_SLIP = timedelta(seconds=1)
 #: whoever ends their shift, in the role behind it; the record tells only from whom to whom each incident went

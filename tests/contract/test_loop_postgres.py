@@ -50,6 +50,45 @@ async def test_a_query_takes_no_virtual_time(database: Database, clock: LoopCloc
 
 
 @pytest.mark.asyncio
+async def test_what_is_due_right_behind_waits_for_the_query_however_slow_it_is(
+    database: Database, clock: LoopClock
+) -> None:
+    woken: list[timedelta] = []
+
+    async def sleep(duration: timedelta, *, last: bool) -> None:
+        await clock.sleep(duration, last=last)
+        woken.append(clock.elapsed)
+
+    async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as connection:
+        hour, soon = timedelta(hours=1), timedelta(microseconds=1)
+        began = clock.elapsed
+        async with asyncio.TaskGroup() as sleepers:
+            sleepers.create_task(sleep(hour + soon, last=True))
+            sleepers.create_task(sleep(hour + 2 * soon, last=False))
+            await clock.sleep(hour)
+            for _ in range(3):
+                await connection.execute("select pg_sleep(0.4)")
+            assert clock.elapsed - began == hour
+    assert [at - began for at in woken] == [hour + soon, hour + 2 * soon]
+
+
+@pytest.mark.asyncio
+async def test_a_timer_from_before_the_query_is_its_timeout_when_it_stays_silent(
+    database: Database, clock: LoopClock
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as connection:
+
+        async def an_hour_later() -> None:
+            await clock.sleep(timedelta(hours=1))
+            await connection.execute("select pg_sleep(3600)")
+
+        began = monotonic_ns()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(an_hour_later(), 3600.2)
+        assert 1_000_000_000 <= monotonic_ns() - began < 10_000_000_000
+
+
+@pytest.mark.asyncio
 async def test_a_query_that_never_answers_runs_into_its_timeout_in_real_time(
     database: Database, clock: LoopClock
 ) -> None:
