@@ -77,11 +77,12 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{place}" if user else place))
 
 
-def dsn(url: str, database: str, user: str | None = None) -> str:
-    """`url` with another database and, where one is given, another user (whose password we do not know)."""
+def dsn(url: str, database: str, user: str | None = None, password: str = "") -> str:
+    """`url` with another database and, where one is given, another user (and the password, where it is known)."""
     parts = urlsplit(url)
     if user is not None and user != unquote(parts.username or ""):
-        parts = parts._replace(netloc=f"{quote(user, safe='')}@{parts.netloc.rpartition('@')[2]}")
+        who = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+        parts = parts._replace(netloc=f"{who}@{parts.netloc.rpartition('@')[2]}")
     query = urlencode(parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit(parts._replace(scheme="postgresql", path="/" + quote(database, safe=""), query=query))
 

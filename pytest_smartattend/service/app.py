@@ -66,6 +66,7 @@ def create_service(service: Service, base_url: str = "") -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(made: FastAPI) -> AsyncIterator[None]:
         jobs.recover()
+        jobs.tidy()
         async with whole(made):
             try:
                 yield

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psycopg
 import uvicorn
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from pytest_smartattend.errors import ServerFailed, UsageError
 from pytest_smartattend.postgres import given
@@ -19,7 +21,7 @@ from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.standalone import throwaway
 from pytest_smartattend.readiness.command import words_after
 from pytest_smartattend.reference.settings import LEAST_SECRET_BYTES, Settings
-from pytest_smartattend.reference.store.migrate import APP, migrate
+from pytest_smartattend.reference.store.migrate import APP, PASSWORDS, migrate
 from pytest_smartattend.service.app import Service, create_service
 from pytest_smartattend.service.desk import Limits
 from pytest_smartattend.service.runs import Runs
@@ -103,16 +105,18 @@ def _database(url: str, allow_host: tuple[str, ...]) -> Iterator[tuple[str, str]
             database = server.pool(ReferenceSchema()).take()
             yield database.dsn, database.dsn_as(APP)
         return
-    prepare(url, allow_host)
-    yield url, given.dsn(url, given.database_of(url), APP)
+    yield url, prepare(url, allow_host)
 
 
-def prepare(url: str, allow_host: tuple[str, ...]) -> None:
+def prepare(url: str, allow_host: tuple[str, ...]) -> str:
     """Migrate a database that somebody named, if it may be written to.
+
+    Returns:
+        the same as the application's role, with the password that ``SMARTATTEND_APP_PASSWORD`` gives it.
 
     Raises:
         UsageError, UnsafeTarget: the URL is incomplete, its host was not allowed, or it is not marked as disposable.
-        ServerFailed: it cannot be reached or migrated.
+        ServerFailed: it cannot be reached or migrated, or the role cannot log in.
     """
     given.refuse_redirection()
     given.check(url, allow_host)
@@ -120,9 +124,26 @@ def prepare(url: str, allow_host: tuple[str, ...]) -> None:
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
             given.admit(connection, url, allow_host)
+            if connection.info.parameter_status("is_superuser") != "on":
+                raise ServerFailed(
+                    f"{shown}: its user is no superuser, and simulations make people past row-level security. Give a "
+                    "superuser's URL."
+                )
         migrate(url, url)
+    except (psycopg.Error, DBAPIError, CommandError) as problem:
+        raise ServerFailed(
+            f"{shown} cannot be migrated: {problem}. Is the server up, and is the database empty, or one that this version "
+            "or an older one has migrated?"
+        ) from None
+    app = given.dsn(url, given.database_of(url), APP, os.environ.get(PASSWORDS[APP], ""))
+    try:
+        psycopg.connect(app, connect_timeout=10).close()
     except psycopg.Error as problem:
-        raise ServerFailed(f"{shown}: {problem}. Is the server up, and may this user migrate?") from None
+        raise ServerFailed(
+            f"{shown}: the application's role cannot log in: {problem}. Set {PASSWORDS[APP]}, which it is given as its "
+            "password, or let the server's pg_hba.conf trust it from here."
+        ) from None
+    return app
 
 
 def _listener(port: int) -> socket.socket:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
+import shutil
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -24,6 +26,8 @@ EVENTS = 5_000
 LOOK = "jobs/{}/output.log in the folder of --state says why"
 #: ended jobs that can still be asked for; their results stay for good
 REMEMBERED = 200
+#: ended jobs whose folders are kept: output, and the report of a run; what they came to stands in the results
+FOLDERS = 50
 #: seconds after which a silent stream of events says that it is alive
 HEARTBEAT = 10.0
 
@@ -169,6 +173,7 @@ class Jobs:
             outcome = await asyncio.to_thread(concluded, job, exit_status, why, conclude)
             job.result = await asyncio.to_thread(self._kept, job, outcome)
             job.tell({"event": "result", "status": job.result["outcome"]["status"]})
+            await asyncio.to_thread(self.tidy)
             self._tasks.pop(job.id, None)
 
     async def _watched(self, job: Job, order: Order) -> tuple[int | None, str]:
@@ -255,12 +260,27 @@ class Jobs:
                 found += 1
         return found
 
+    def tidy(self) -> None:
+        """Remove the folders of all but the newest jobs; never one that runs."""
+        running = {job.id for job in self.running}
+        ended = [one for one in self._folder.glob("*/") if one.name not in running]
+        for one in sorted(ended, key=_age)[FOLDERS:]:
+            shutil.rmtree(one, ignore_errors=True)
+
     async def close(self) -> None:
         """Cancel every job and wait for its outcome."""
         for job in self.running:
             self.cancel(job)
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+
+
+def _age(folder: Path) -> float:
+    """The less, the newer; a folder that goes meanwhile is the oldest."""
+    try:
+        return -folder.stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def failed(code: str, text: str) -> dict[str, Any]:
