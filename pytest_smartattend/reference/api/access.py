@@ -68,8 +68,7 @@ class Access:
         """
         claims = self._tokens.read(authorization)
         scope = Scope(tenant_id=claims.tenant_id, everywhere=claims.role is Role.SUPERADMIN)
-        async with self._store.transaction(scope) as transaction:
-            user = await self._accounts.by_id(transaction, claims.user_id)
+        user = await self._accounts.within(self._store, scope, claims.user_id)
         if user is None or (user.tenant_id, user.role) != (claims.tenant_id, claims.role):
             raise unauthenticated("the account that the token names does not exist any more, or has changed")
         return user

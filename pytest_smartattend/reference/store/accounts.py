@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.domain.actors import Role, Scope, User
+from pytest_smartattend.reference.store.sessions import Store, settings_of
 from pytest_smartattend.reference.store.tables import one_of, tenants, users
+
+_WITHIN = text("SELECT * FROM account_within(:account, :tenant, :superadmin)")
 
 
 class Accounts:
-    """Reads users and tenants. Every method takes a transaction that is bound to a scope already."""
+    """Reads users and tenants. Every method but `within` takes a transaction that is bound to a scope already."""
+
+    async def within(self, store: Store, scope: Scope, user_id: UUID) -> User | None:
+        """The user; None if there is none within the scope. One round trip: every request asks."""
+        tenant, superadmin, _ = settings_of(scope)
+        row = await store.first(_WITHIN, {"account": user_id, "tenant": tenant, "superadmin": superadmin})
+        return _user(row) if row else None
 
     async def by_email(self, transaction: AsyncConnection, email: str) -> tuple[User, str | None] | None:
         """The user with this lower-case address, and the hash of the password; None if there is none."""

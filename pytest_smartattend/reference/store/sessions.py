@@ -7,18 +7,21 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import exc
+from sqlalchemy import Executable, Row, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from pytest_smartattend.reference.domain.actors import Scope
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BIND = sql.SQL(
     "SELECT set_config('app.tenant_id', {}, true), set_config('app.superadmin', {}, true),"
@@ -82,13 +85,34 @@ class Store:
         Raises:
             StoreUnreachable: see there.
         """
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self.deadline.total_seconds()
+        begin = (_BEGIN_SNAPSHOT if snapshot else _BEGIN) + _bound_to(scope)
+        async with self._session(lambda connection: _run(connection, begin)) as (connection, _):
+            yield connection
+            await connection.commit()
+
+    async def first(self, statement: Executable, values: Mapping[str, object]) -> Row[Any] | None:
+        """The first row of a statement that binds itself and is a transaction of its own, in one round trip.
+
+        Args:
+            statement: it only reads: it may be sent twice.
+            values: of its parameters.
+
+        Raises:
+            StoreUnreachable: see there.
+        """
+        async with self._session(lambda connection: connection.execute(statement, values)) as (_, result):
+            return result.first()
+
+    @contextlib.asynccontextmanager
+    async def _session(
+        self, first: Callable[[AsyncConnection], Awaitable[T]]
+    ) -> AsyncIterator[tuple[AsyncConnection, T]]:
+        """A connection on which `first` was done, and what it returned; cut at the deadline."""
+        ends = asyncio.get_running_loop().time() + self.deadline.total_seconds()
         try:
-            connection, timer = await self._begin(scope, ends, snapshot=snapshot)
+            connection, timer, result = await self._begin(first, ends)
             try:
-                yield connection
-                await connection.commit()
+                yield connection, result
             finally:
                 timer.cancel()
                 await connection.close()
@@ -156,19 +180,20 @@ class Store:
             )
         return self._engine
 
-    async def _begin(self, scope: Scope, ends: float, *, snapshot: bool) -> tuple[AsyncConnection, asyncio.TimerHandle]:
-        """Check a connection out, begin on it and bind it, in one round trip; SQLAlchemy commits or rolls back.
+    async def _begin(
+        self, first: Callable[[AsyncConnection], Awaitable[T]], ends: float
+    ) -> tuple[AsyncConnection, asyncio.TimerHandle, T]:
+        """Check a connection out and do what comes first on it.
 
         A pooled connection may have died since it was used; that shows here, before anything was done, and once
         it may be tried again without doing anything twice.
         """
         loop = asyncio.get_running_loop()
-        begin = (_BEGIN_SNAPSHOT if snapshot else _BEGIN) + _bound_to(scope)
         for last in (False, True):
             connection = await self._pool().connect()
             timer = loop.call_at(ends, cut, await _driver_of(connection))
             try:
-                await _run(connection, begin)
+                result = await first(connection)
             except exc.DBAPIError as why:
                 timer.cancel()
                 await connection.close()
@@ -179,13 +204,17 @@ class Store:
                 await connection.close()
                 raise
             else:
-                return connection, timer
+                return connection, timer, result
         raise AssertionError("the second round returns or raises")
 
 
+def settings_of(scope: Scope) -> tuple[str, str, str]:
+    """What the policies read of a scope: app.tenant_id, app.superadmin, app.login_email."""
+    return str(scope.tenant_id or ""), "on" if scope.everywhere else "off", scope.login_email or ""
+
+
 def _bound_to(scope: Scope) -> str:
-    tenant_id = str(scope.tenant_id) if scope.tenant_id else ""
-    return _BIND.format(tenant_id, "on" if scope.everywhere else "off", scope.login_email or "").as_string()
+    return _BIND.format(*settings_of(scope)).as_string()
 
 
 async def _run(connection: AsyncConnection, statements: str) -> None:
