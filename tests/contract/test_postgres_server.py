@@ -26,7 +26,11 @@ from pytest_smartattend.postgres.standalone import throwaway
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where ready copies of this test lie: a folder of its own where servers run."""
-    folder = Path(tempfile.mkdtemp(prefix=".test-", dir=run_directory.make_user_folder(run_directory.bases()[0])))
+    # Two levels down: a keeper that comes to its work after the test makes the two folders it needs, never their parent.
+    home = Path(tempfile.mkdtemp(prefix=".test-", dir=run_directory.make_user_folder(run_directory.bases()[0])))
+    home.chmod(0o711)
+    folder = home / "user" / "ready"
+    folder.mkdir(parents=True)
     made = cache.ClusterCache.__init__
 
     def isolated(self: cache.ClusterCache, home: Path | None, _ready: Path) -> None:
@@ -34,8 +38,8 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     monkeypatch.setattr(cache.ClusterCache, "__init__", isolated)
     yield folder
-    while folder.exists():  # the last run's successor may still be unpacked into it
-        shutil.rmtree(folder, ignore_errors=True)
+    while home.exists():  # the last run's successor may still be unpacked into it
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
