@@ -7,6 +7,8 @@ misses duplicates where there are some.
 
 from __future__ import annotations
 
+import functools
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,12 @@ from pytest_smartattend.errors import ContractBroken
 
 #: seconds that a request may take before its outcome is unknown
 TIMEOUT = 10.0
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Whom a client believes over https: read once, for reading it takes longer than a primary is away in a failover."""
+    return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from typing import Self
 
 import httpx
 
+from pytest_smartattend.engine.units import MILLISECOND
 from pytest_smartattend.errors import TargetFailed
-from pytest_smartattend.target.client import TIMEOUT, Operation
+from pytest_smartattend.target.client import TIMEOUT, Operation, trusted
 from pytest_smartattend.target.people import Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.tokens import SecretSigner
@@ -32,7 +33,9 @@ START_DEADLINE = 60.0
 #: seconds that an instance may take to drain
 STOP_DEADLINE = 40.0
 #: short enough that a drill need not wait for what it does not look at
-_PACE = {"HEALTH_DEADLINE_MS": "500", "DB_DEADLINE_MS": "5000", "DRAIN_IDLE_MS": "3000", "DB_POOL_SIZE": "4"}
+_PACE = {"DB_DEADLINE_MS": "5000", "DRAIN_IDLE_MS": "3000", "DB_POOL_SIZE": "4"}
+#: milliseconds for which a database that hangs is believed to be slow
+_SILENCE = 500
 
 
 class Instance:
@@ -154,7 +157,10 @@ class Installation:
         base_url: where it answers, without ``/api``.
         spool: the folder where reports wait.
         instances: all that were started, also those that have ended.
+        silence: how long its health check waits for a database that hangs, before it calls it lost.
     """
+
+    silence = _SILENCE * MILLISECOND
 
     def __init__(
         self,
@@ -175,6 +181,7 @@ class Installation:
         self._folder = folder
         self._wanted = instances
         self._given = {"WORKERS": str(workers), "SPOOL_FOLDER": str(self.spool), "ALERT_WEBHOOK_URL": webhook, **_PACE}
+        self._given["HEALTH_DEADLINE_MS"] = str(_SILENCE)
         self._sabotage = sabotage
         self._secret = secrets.token_hex(32)
         self._made = 0
@@ -187,7 +194,7 @@ class Installation:
             self._listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
             self.base_url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
             stack.callback(self._end)
-            self._http = stack.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT))
+            self._http = stack.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT, verify=trusted()))
             seeder = self._seeder = Seeder(self._owner)
             stack.callback(seeder.close)
             for _ in range(self._wanted):

@@ -23,7 +23,7 @@ from pytest_smartattend.errors import TargetFailed
 from pytest_smartattend.injectors.probes import http_answers, postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
 from pytest_smartattend.injectors.worker_processes import WorkerProcesses
-from pytest_smartattend.target.client import TIMEOUT, Operation
+from pytest_smartattend.target.client import TIMEOUT, Operation, trusted
 from pytest_smartattend.target.observer import Observer
 from pytest_smartattend.target.paths import Path as FaultPath
 from pytest_smartattend.target.people import Tenant
@@ -108,7 +108,9 @@ class ReferencePlatform:
         self.clients_url = "http://{}:{}".format(*clients.address)
         workers = WorkerProcesses(lambda: self._process.pid, lambda: self._answers(port), seed=self._seed)
         self.paths: dict[str, FaultPath] = {**self._stores, "clients": clients, "workers": workers}
-        self._http = self._closing.enter_context(httpx.Client(base_url=self.base_url, timeout=TIMEOUT))
+        self._http = self._closing.enter_context(
+            httpx.Client(base_url=self.base_url, timeout=TIMEOUT, verify=trusted())
+        )
 
     def start(self) -> None:
         """Start its processes again after `kill`, at the same address, and wait until they answer.

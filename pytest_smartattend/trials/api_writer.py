@@ -9,7 +9,7 @@ import httpx
 
 from pytest_smartattend.engine.units import SECOND
 from pytest_smartattend.errors import TargetFailed
-from pytest_smartattend.target.client import Answer, Client
+from pytest_smartattend.target.client import Answer, Client, trusted
 from pytest_smartattend.target.people import Person
 from pytest_smartattend.trials.probe import Refused
 
@@ -25,7 +25,9 @@ class ApiWriter:
 
     def __init__(self, person: Person, deadline: timedelta = 5 * SECOND, *, keep: bool = True) -> None:
         limits = httpx.Limits(max_keepalive_connections=1 if keep else 0)
-        self._http = httpx.Client(base_url=person.base_url, timeout=deadline.total_seconds(), limits=limits)
+        self._http = httpx.Client(
+            base_url=person.base_url, timeout=deadline.total_seconds(), limits=limits, verify=trusted()
+        )
         self._client = Client(self._http, person.token, lambda _: None)
 
     def write(self, key: str) -> dict[str, Any]:

@@ -32,11 +32,12 @@ class Stage:
         self.site = drills.site()
         self.operators = drills.operators(self.site)
         self.old = drills.primary(self.site)
-        self.floor = drills.promotion_floor(self.site, self.old)
+        self.floor = drills.failover_floor(self.site, self.old)
         self.standbys = [self.site.standby(name, of=self.old) for name in ("n1", "n2")]
         self.nodes = [self.old, *self.standbys]
         app, owner = (self.site.dsn(DATABASE, self.nodes, user=user) for user in ("smartattend_app", "postgres"))
-        self.tenant = stack.enter_context(drills.serve(app, owner)).seed("school")
+        self.installation = stack.enter_context(drills.serve(app, owner))
+        self.tenant = self.installation.seed("school")
         self.drill = stack.enter_context(drills(name))
         self.probe = stack.enter_context(drills.over_the_api(self.tenant))
         self.direct = stack.enter_context(drills.direct(owner))
@@ -154,6 +155,8 @@ def hold(drills: Drills, name: str, number: signal.Signals, evidence: Evidence) 
     with ExitStack() as stack:
         stage = Stage(drills, name, stack)
         stage.build()
+        if number is signal.SIGSTOP:  # a silence must last before anybody may call it a loss
+            stage.floor += stage.installation.silence.total_seconds()
         fault = stage.lose(number)
         stage.recover()
         for probe in (stage.direct, stage.probe, stage.stubborn):

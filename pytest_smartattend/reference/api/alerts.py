@@ -49,6 +49,8 @@ class Alerts:
         self._clock = clock
         self._new_id = new_id
         self._webhook = webhook
+        # read now: when a store is lost, every request that is served waits for whoever reads certificates
+        self._trusted = httpx.create_ssl_context() if webhook else False
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def notice(self, part: str, why: BaseException) -> None:
@@ -94,7 +96,7 @@ class Alerts:
 
     async def _post(self, alert: Alert) -> None:
         body = {**asdict(alert), "id": str(alert.id), "at": write_instant(alert.at), "ended_at": None}
-        async with httpx.AsyncClient(timeout=POST_DEADLINE) as client:
+        async with httpx.AsyncClient(timeout=POST_DEADLINE, verify=self._trusted) as client:
             for attempt in range(1, POST_ATTEMPTS + 1):
                 try:
                     (await client.post(self._webhook, json=body)).raise_for_status()
