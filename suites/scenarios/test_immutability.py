@@ -56,43 +56,6 @@ def _columns(observer: Observer, table: str) -> list[str]:
     return [str(row["name"]) for row in observer.rows(query, table)]
 
 
-BY_TENANT = {
-    "update": "update {table} set tenant_id = tenant_id where tenant_id = %s",
-    "delete": "delete from {table} where tenant_id = %s",
-    "truncate": "truncate {table} cascade",
-}
-OF_ATTENDANCE = [
-    (table, attack, role)
-    for table in contract.ATTENDANCE_APPEND_ONLY
-    for attack in BY_TENANT
-    for role in ("app", "owner")
-]
-
-
-@pytest.mark.scenario("scenarios/immutability")
-@pytest.mark.detects("correction-triggers-dropped")
-@pytest.mark.parametrize(("table", "attack", "role"), OF_ATTENDANCE, ids=["-".join(cell) for cell in OF_ATTENDANCE])
-def test_the_database_refuses_to_rewrite_attendance(
-    _smartattend_tenant: Tenant,
-    _smartattend_platform: Platform,
-    _smartattend_evidence: Evidence,
-    table: str,
-    attack: str,
-    role: str,
-) -> None:
-    tenant, evidence = _smartattend_tenant, _smartattend_evidence
-    record = tenant.member.submit(tenant.submission()).must()["id"]
-    correction = tenant.staff.correct(record, {"device_id": "door"}).must()["id"]
-    tenant.admin.revert(correction).must()
-    tenant.admin.revert(correction)  # refused, and kept as such
-    with _smartattend_platform.sql_as(role, tenant.id) as sql:
-        visible = len(sql.rows(f"select 1 from {table} where tenant_id = %s", tenant.id))
-        evidence.invariant("the attacker sees rows to attack", visible > 0, f"{visible} rows")
-        parameters = () if attack == "truncate" else (tenant.id,)
-        refusal = sql.refusal_of(BY_TENANT[attack].format(table=table), *parameters)
-        evidence.invariant(f"{attack} of {table} as {role} is refused", refusal is not None, refusal or "it was done")
-
-
 TAMPERINGS = {
     "changed": 'update timeline set payload = \'{{"note": "nothing happened"}}\' where incident_id = %s and seq = 2',
     "removed": "delete from timeline where incident_id = %s and seq = 2",

@@ -98,49 +98,35 @@ RESUMED: Script = [
 RESUMED_DIGEST = "4552143ab3f6669b5cc7e9968bfa28fa36965b3e14134f138ce7bde8c616af0c"
 
 
-@pytest.mark.simulation("simulations/sla-never-undone")
-@pytest.mark.detects("breach-undone", "breach-undone-by-severity", "reopening-begins-anew")
-def test_a_broken_promise_stays_broken_whatever_comes_later(
+@pytest.fixture
+def _smartattend_edge(
     _smartattend_discrete: InProcessPlatform,
     _smartattend_discrete_tenants: Callable[..., Tenant],
     _smartattend_evidence: Evidence,
-) -> None:
+) -> Simulation:
     platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
-    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
-    simulation.play("It is called harmless afterwards", "critical", BROKEN, BROKEN_DIGEST)
+    return Simulation(platform, platform.clock, tenant, _smartattend_evidence)
+
+
+@pytest.mark.simulation("simulations/sla-never-undone")
+@pytest.mark.detects("breach-undone", "breach-undone-by-severity", "reopening-begins-anew")
+def test_a_broken_promise_stays_broken_whatever_comes_later(_smartattend_edge: Simulation) -> None:
+    _smartattend_edge.play("It is called harmless afterwards", "critical", BROKEN, BROKEN_DIGEST)
 
 
 @pytest.mark.simulation("simulations/sla-due-instant")
 @pytest.mark.detects("due-instant-too-late")
-def test_a_promise_is_still_kept_at_its_due_instant(
-    _smartattend_discrete: InProcessPlatform,
-    _smartattend_discrete_tenants: Callable[..., Tenant],
-    _smartattend_evidence: Evidence,
-) -> None:
-    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
-    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
-    simulation.play("At the last moment, twice", "critical", KEPT, KEPT_DIGEST)
+def test_a_promise_is_still_kept_at_its_due_instant(_smartattend_edge: Simulation) -> None:
+    _smartattend_edge.play("At the last moment, twice", "critical", KEPT, KEPT_DIGEST)
 
 
 @pytest.mark.simulation("simulations/sla-changed-too-late")
 @pytest.mark.detects("breach-at-change-overlooked")
-def test_a_severity_under_which_a_promise_is_past_breaks_it_at_the_change(
-    _smartattend_discrete: InProcessPlatform,
-    _smartattend_discrete_tenants: Callable[..., Tenant],
-    _smartattend_evidence: Evidence,
-) -> None:
-    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
-    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
-    simulation.play("It is worse than it looked", "low", TOO_LATE, TOO_LATE_DIGEST)
+def test_a_severity_under_which_a_promise_is_past_breaks_it_at_the_change(_smartattend_edge: Simulation) -> None:
+    _smartattend_edge.play("It is worse than it looked", "low", TOO_LATE, TOO_LATE_DIGEST)
 
 
 @pytest.mark.simulation("simulations/sla-resumed")
 @pytest.mark.detects("risk-told-again")
-def test_a_reopened_window_runs_on_and_its_risk_is_told_once(
-    _smartattend_discrete: InProcessPlatform,
-    _smartattend_discrete_tenants: Callable[..., Tenant],
-    _smartattend_evidence: Evidence,
-) -> None:
-    platform, tenant = _smartattend_discrete, _smartattend_discrete_tenants()
-    simulation = Simulation(platform, platform.clock, tenant, _smartattend_evidence)
-    simulation.play("It comes back before its time", "critical", RESUMED, RESUMED_DIGEST)
+def test_a_reopened_window_runs_on_and_its_risk_is_told_once(_smartattend_edge: Simulation) -> None:
+    _smartattend_edge.play("It comes back before its time", "critical", RESUMED, RESUMED_DIGEST)

@@ -57,18 +57,20 @@ BROKEN: Script = [
 BROKEN_DIGEST = "33468e5873f019d740632c422b3fbf18565ddbe3fc3c0a960f803859ffcecefb"
 
 
-@pytest.mark.simulation("simulations/sla-risk")
-@pytest.mark.detects("window-from-acknowledgement", "risk-of-the-other-window", "window-too-long")
-def test_a_promise_at_risk_is_noticed_at_its_instant_and_kept_in_the_end(
+@pytest.fixture
+def _smartattend_shown(
     _smartattend_in_process: InProcessPlatform,
     _smartattend_simulated_tenant: Tenant,
     _smartattend_clock: LoopClock,
     _smartattend_evidence: Evidence,
-) -> None:
-    simulation = Simulation(
-        _smartattend_in_process, _smartattend_clock, _smartattend_simulated_tenant, _smartattend_evidence
-    )
-    simulation.play("Nobody can check in", "critical", AT_RISK, AT_RISK_DIGEST)
+) -> Simulation:
+    return Simulation(_smartattend_in_process, _smartattend_clock, _smartattend_simulated_tenant, _smartattend_evidence)
+
+
+@pytest.mark.simulation("simulations/sla-risk")
+@pytest.mark.detects("window-from-acknowledgement", "risk-of-the-other-window", "window-too-long")
+def test_a_promise_at_risk_is_noticed_at_its_instant_and_kept_in_the_end(_smartattend_shown: Simulation) -> None:
+    _smartattend_shown.play("Nobody can check in", "critical", AT_RISK, AT_RISK_DIGEST)
 
 
 @pytest.mark.simulation("simulations/sla-breach")
@@ -82,13 +84,5 @@ def test_a_promise_at_risk_is_noticed_at_its_instant_and_kept_in_the_end(
     "nobody-is-called",
     "breach-undone",
 )
-def test_broken_promises_are_noticed_carried_up_and_never_undone(
-    _smartattend_in_process: InProcessPlatform,
-    _smartattend_simulated_tenant: Tenant,
-    _smartattend_clock: LoopClock,
-    _smartattend_evidence: Evidence,
-) -> None:
-    simulation = Simulation(
-        _smartattend_in_process, _smartattend_clock, _smartattend_simulated_tenant, _smartattend_evidence
-    )
-    simulation.play("Nobody can check in, and nobody looks", "critical", BROKEN, BROKEN_DIGEST)
+def test_broken_promises_are_noticed_carried_up_and_never_undone(_smartattend_shown: Simulation) -> None:
+    _smartattend_shown.play("Nobody can check in, and nobody looks", "critical", BROKEN, BROKEN_DIGEST)

@@ -1,0 +1,113 @@
+"""Scenarios 4 and 5 in SQL: what the database itself hides, and keeps as it is, whatever the application does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_smartattend import Evidence, Observer, Platform, Tenant, contract, incident_in
+
+Tenants = Callable[..., Tenant]
+
+
+def _incident(tenant: Tenant) -> None:
+    incident = incident_in(tenant.admin, "escalated")["id"]
+    tenant.admin.act(incident, "root-cause", contract.BODIES["root-cause"]).must()
+    assert tenant.admin.act(incident, "close").status == 409  # refused, and kept as such
+    tenant.admin.export(incident).must()
+
+
+def _attendance(tenant: Tenant) -> None:
+    record = tenant.member.submit(tenant.submission(), "a-key").must()["id"]
+    correction = tenant.staff.correct(record, {"device_id": "door"}).must()["id"]
+    tenant.admin.revert(correction).must()
+    tenant.admin.revert(correction)  # refused, and kept as such
+
+
+def _handoff(tenant: Tenant) -> None:
+    tenant.staff.report().must()
+    successor = tenant.successor_of("admin")
+    handoff = tenant.admin.hand_over(successor.user_id).must()["id"]
+    successor.accept_handoff(handoff).must()
+    successor.accept_handoff(handoff)  # refused, and kept as such
+
+
+OF_INCIDENTS = ("incidents", "timeline", "audit_heads", "escalations", "root_causes", "refusals", "exports")
+APPEND_ONLY = {
+    **dict.fromkeys(contract.ATTENDANCE_APPEND_ONLY, _attendance),
+    **dict.fromkeys(contract.HANDOFF_APPEND_ONLY, _handoff),
+}
+#: table → what leaves a row in it
+SEEN = {**dict.fromkeys(("users", *OF_INCIDENTS), _incident), **APPEND_ONLY, "idempotency_keys": _attendance}
+WRITTEN = {**dict.fromkeys(OF_INCIDENTS, _incident), **dict.fromkeys(contract.HANDOFF_APPEND_ONLY, _handoff)}
+
+STATEMENTS = {
+    "update": "update {table} set tenant_id = tenant_id where tenant_id = %s",
+    "delete": "delete from {table} where tenant_id = %s",
+    "truncate": "truncate {table} cascade",
+}
+ATTACKS = [(table, attack, role) for table in APPEND_ONLY for attack in STATEMENTS for role in ("app", "owner")]
+
+
+@pytest.mark.scenario("scenarios/immutability")
+@pytest.mark.detects("correction-triggers-dropped", "handoff-triggers-dropped")
+@pytest.mark.parametrize(("table", "attack", "role"), ATTACKS, ids=["-".join(cell) for cell in ATTACKS])
+def test_the_database_refuses_to_rewrite_what_is_kept_beside_incidents(
+    _smartattend_tenant: Tenant,
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    table: str,
+    attack: str,
+    role: str,
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    APPEND_ONLY[table](tenant)
+    with _smartattend_platform.sql_as(role, tenant.id) as sql:
+        visible = len(sql.rows(f"select 1 from {table} where tenant_id = %s", tenant.id))
+        evidence.invariant("the attacker sees rows to attack", visible > 0, f"{visible} rows")
+        parameters = () if attack == "truncate" else (tenant.id,)
+        refusal = sql.refusal_of(STATEMENTS[attack].format(table=table), *parameters)
+        evidence.invariant(f"{attack} of {table} as {role} is refused", refusal is not None, refusal or "it was done")
+
+
+@pytest.mark.scenario("scenarios/row-level-security")
+@pytest.mark.detects("rls-off", "accounts-shown", "attendance-rls-off", "handoff-rls-off")
+@pytest.mark.parametrize("table", SEEN)
+def test_the_database_itself_hides_foreign_rows_from_the_application(
+    _smartattend_tenants: Tenants, _smartattend_platform: Platform, _smartattend_evidence: Evidence, table: str
+) -> None:
+    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    for tenant in (own, foreign):
+        SEEN[table](tenant)
+    for name, tenant_id, wanted in (
+        ("own", own.id, {own.id}),
+        ("foreign", foreign.id, {foreign.id}),
+        ("no", None, set()),
+    ):
+        with _smartattend_platform.sql_as("app", tenant_id) as sql:
+            seen = {str(row["tenant_id"]) for row in sql.rows(f"select tenant_id from {table}")}
+        _smartattend_evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
+
+
+@pytest.mark.scenario("scenarios/row-level-security-of-writes")
+@pytest.mark.detects("rls-write-open", "handoff-rls-write-open")
+@pytest.mark.parametrize("table", WRITTEN)
+def test_the_database_itself_keeps_the_application_from_writing_foreign_rows(
+    _smartattend_tenants: Tenants,
+    _smartattend_observer: Observer,
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    table: str,
+) -> None:
+    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    WRITTEN[table](foreign)
+    row = _smartattend_observer.value(
+        f"select row_to_json(t)::text from {table} t where tenant_id = %s limit 1", foreign.id
+    )
+    with _smartattend_platform.sql_as("app", own.id) as sql:
+        refusal = sql.refusal_of(
+            f"insert into {table} overriding user value select * from json_populate_record(null::{table}, %s)", row
+        )
+    # 42501: insufficient privilege. Anything else, a duplicate for one, means that the row was let through to be written.
+    _smartattend_evidence.expect("refusal", (refusal or "it was done").split(":")[0], "42501")
