@@ -147,16 +147,17 @@ def refused(verify: Callable[[], object]) -> str:
     return "accepted"
 
 
-def met(stage: Stage, incident: str) -> dict[str, Any] | None:
+def met(stage: Stage, incident: str) -> dict[str, Any]:
     """What the platform's alert says, once it has read the page from disk."""
     with stage.damaged.connect(DATABASE) as connection:
         # other work, which pushes what nobody uses out of the server's memory
         connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         for _ in range(8):
             connection.execute("SELECT count(proname) FROM pg_proc WHERE oid > 0")
-    stage.tenant.admin.incident(incident)
+    answer = stage.tenant.admin.incident(incident)
     alerts = [one["detail"] for one in stage.webhook.received if one["kind"] == "store_damaged"]
-    return {"alert": alerts[0]} if alerts else None
+    assert alerts, f"of what the page holds the platform says {answer.summary}, and it alerted nobody of damage"
+    return {"alert": alerts[0]}
 
 
 @pytest.mark.drill("drills/data-corruption")

@@ -102,16 +102,18 @@ class Stage:
         """What health and the spool say, once both tell of the loss."""
         answer = self.tenant.nobody.health(timeout=5)
         lines = len(self.spooled())
-        if answer.status != 503 or not answer.body or lines < 10:
+        assert answer.status == 503, f"health says {answer.summary}, and {lines} reports are spooled"
+        if lines < 10:
             return None
         return {"health": answer.body["parts"], "spooled": lines}
 
-    def alerted(self) -> dict[str, Any] | None:
+    def alerted(self) -> dict[str, Any]:
         """The alert, once it has come by both ways."""
         rows = self.home.query("SELECT kind, part FROM alerts", database=DATABASE)
         told = [(one["kind"], one["part"]) for one in self.webhook.received]
         expected = ("store_unreachable", "incidents_database")
-        return {"webhook": told, "table": rows} if expected in told and rows == [expected] else None
+        assert (expected in told, rows) == (True, [expected]), f"the webhook was told of {told}, the table holds {rows}"
+        return {"webhook": told, "table": rows}
 
     def alarmed(self) -> bool:
         """Whether an alert lasts: it would hide the next loss."""

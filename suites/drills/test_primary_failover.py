@@ -12,6 +12,8 @@ import pytest
 from pytest_smartattend import Drill, Drills, Evidence, Node
 
 LONG = timedelta(seconds=30)
+#: less than a step may take, so that the step tells what the writers met
+PATIENCE = timedelta(seconds=20)
 DATABASE = "smartattend"
 TABLES = ("incidents", "timeline", "audit_heads", "smartattend_probe")
 RTO, RPO = timedelta(minutes=10), timedelta(minutes=5)
@@ -65,10 +67,10 @@ class Stage:
         self.site.require(self.old, "n0", "n1", "n2")
         self.await_writes(20)
 
-    def await_writes(self, count: int) -> None:
+    def await_writes(self, count: int, patience: timedelta = LONG) -> None:
         """Until both probes have had so many more acknowledged."""
         for probe in (self.probe, self.direct):
-            probe.await_acknowledged(count)
+            probe.await_acknowledged(count, patience)
 
     def lose(self, number: signal.Signals) -> int:
         """Step 2. Returns the instant after which nothing that begins is answered by the old primary."""
@@ -93,7 +95,7 @@ class Stage:
             "old primary fenced, receivers drained",
             actor="operator",
             action=self.fence,
-            until=lambda: None if self.old.running else {node.name: str(node.lsn()) for node in self.standbys},
+            until=self.fenced,
             within=LONG,
         )
         self.drill.step(
@@ -107,10 +109,11 @@ class Stage:
             "clients and redundancy back", actor="platform", action=self.wait_for_both, until=self.healthy, within=LONG
         )
 
-    def noticed(self) -> dict[str, Any] | None:
+    def noticed(self) -> dict[str, Any]:
         """What health says, once it says no."""
         answer = self.tenant.nobody.health(timeout=5)
-        return {"health": answer.body["parts"]} if answer.status == 503 and answer.body else None
+        assert answer.status == 503, f"health says {answer.summary}"
+        return {"health": answer.body["parts"]}
 
     def healthy(self) -> dict[str, Any] | None:
         """What health says, once it says yes."""
@@ -122,9 +125,14 @@ class Stage:
         self.operators.fence(self.old)
         self.new = self.operators.elect(self.standbys)
 
+    def fenced(self) -> dict[str, str]:
+        """Where what the standbys hold ends, once the old primary can answer nobody."""
+        assert not self.old.running, f"the old primary, process {self.old.pid}, still runs"
+        return {node.name: str(node.lsn()) for node in self.standbys}
+
     def wait_for_both(self) -> None:
         """Until clients write again and the other standby receives again."""
-        self.await_writes(20)
+        self.await_writes(20, PATIENCE)
         for node in self.standbys:
             if node is not self.new:
                 node.await_streaming(self.new)
