@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -28,25 +29,29 @@ def run_command(command: str, within: timedelta, environment: Mapping[str, str] 
     Raises:
         StepFailed: it ended with another status than 0, or did not end.
     """
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**os.environ, **(environment or {})},
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=within.total_seconds())
-    except subprocess.TimeoutExpired as problem:
-        raise StepFailed(f"{command!r} did not end within {within.total_seconds():g} s. Give it longer.") from problem
-    finally:
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    # A file, not a pipe: a server that the command starts holds a pipe open, and its end would never come.
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        try:
+            process.wait(within.total_seconds())
+        except subprocess.TimeoutExpired as problem:
+            raise StepFailed(
+                f"{command!r} did not end within {within.total_seconds():g} s. Give it longer."
+            ) from problem
+        finally:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output.seek(0)
+        said = output.read()
     if process.returncode != 0:
         raise StepFailed(f"{command!r} ended with {process.returncode}: {said.strip()[-_SHOWN:]}. Run it by hand.")
     return said

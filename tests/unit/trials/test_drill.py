@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from typing import Any
 
@@ -180,3 +182,8 @@ def test_a_command_gets_its_environment_and_tells_what_it_wrote() -> None:
 def test_a_command_that_fails_or_hangs_fails_its_step(command: str, within: Any, said: str) -> None:
     with pytest.raises(StepFailed, match=said):
         run_command(command, within)
+
+
+def test_a_command_has_ended_though_the_server_that_it_started_holds_its_output() -> None:
+    pid = int(run_command("setsid sleep 600 & echo $!", LONG))
+    os.kill(pid, signal.SIGKILL)
