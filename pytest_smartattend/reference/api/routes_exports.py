@@ -11,7 +11,7 @@ from pytest_smartattend.reference.api import wire_exports as wire
 from pytest_smartattend.reference.api.access import GuardedRoute, caller_of, platform_of
 from pytest_smartattend.reference.api.openapi import BODY, refusals
 from pytest_smartattend.reference.api.routes_incidents import IncidentId
-from pytest_smartattend.reference.domain.export import canonical
+from pytest_smartattend.reference.domain.canonical import canonical
 from pytest_smartattend.reference.store.exports import Selection
 
 router = APIRouter(prefix="/api/validation/incidents", route_class=GuardedRoute)

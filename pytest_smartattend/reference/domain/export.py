@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from pytest_smartattend.reference.domain.actors import User, is_person
+from pytest_smartattend.reference.domain.canonical import canonical
 from pytest_smartattend.reference.domain.incident import Incident, Mark
 from pytest_smartattend.reference.domain.ports import write_instant
 from pytest_smartattend.reference.domain.pseudonyms import Pseudonyms
@@ -24,7 +24,6 @@ from pytest_smartattend.reference.domain.timeline import GENESIS, Position
 
 FORMAT = "smartattend-incident"
 SCHEMA_VERSION = "1.0"
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _HASHED = ("seq", "actor", "at", "kind", "from", "to", "payload")
 
 Row = Mapping[str, Any]
@@ -40,11 +39,6 @@ class Material:
     root_causes: Sequence[Row]
     refusals: Sequence[Row]
     head: Position | None
-
-
-def canonical(value: object) -> bytes:
-    """Canonical JSON as in RFC 8785, for values without fractions and with ASCII names: the standard encoder's own."""
-    return _ENCODER.encode(value).encode()
 
 
 class Exporter:

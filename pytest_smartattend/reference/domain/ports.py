@@ -39,4 +39,7 @@ def write_instant(instant: datetime) -> str:
     """
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone; hand over an aware instant")
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    written = instant.isoformat("T", "microseconds")
+    if not written.endswith("+00:00"):
+        written = instant.astimezone(UTC).isoformat("T", "microseconds")
+    return f"{written[:-6]}Z"

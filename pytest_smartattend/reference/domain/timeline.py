@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import rfc8785
-
+from pytest_smartattend.reference.domain.canonical import canonical
 from pytest_smartattend.reference.domain.incident import Kind, Status
 from pytest_smartattend.reference.domain.ports import write_instant
 
@@ -62,4 +61,4 @@ class Event:
 
 def hash_of(content: Mapping[str, Any]) -> str:
     """The hash of the row with this `Event.content`."""
-    return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+    return hashlib.sha256(canonical(content)).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from pytest_smartattend.reference.store.tables import incidents, one_of, within
 #: given once, when the incident is reported; the application's role may not write them again
 _FIXED = {"id", "tenant_id", "title", "description", "created_by", "created_at"}
 
+_MARKED = {
+    promise: attrgetter(*(f"{promise}_{each.name}" for each in fields(Mark))) for promise in ("acknowledge", "resolve")
+}
 #: the locks under which incidents are reported and taken over: of all tenants, then of one. Always in this order.
 _REPORTING = text(
     "SELECT pg_advisory_xact_lock_shared(hashtextextended('incidents of all', 0)),"
@@ -196,4 +200,4 @@ def _incident(row: Row[Any]) -> Incident:
 
 
 def _mark(promise: str, row: Row[Any]) -> Mark:
-    return Mark(**{each.name: getattr(row, f"{promise}_{each.name}") for each in fields(Mark)})
+    return Mark(*_MARKED[promise](row))
