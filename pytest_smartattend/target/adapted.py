@@ -18,7 +18,7 @@ from pytest_smartattend.target.client import TIMEOUT, Client, Operation
 from pytest_smartattend.target.gateway import Gateway
 from pytest_smartattend.target.observer import Observer
 from pytest_smartattend.target.operations import operation_of
-from pytest_smartattend.target.people import Account, Signer, Tenant
+from pytest_smartattend.target.people import Account, Person, Signer, Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.seeding import FileSeeder, Seeding, StepSeeder
 from pytest_smartattend.target.sql import RoleSession
@@ -172,10 +172,17 @@ class AdaptedPlatform:
 
     def _logged_in(self, account: Account) -> str:
         client = self.seed_free_client()
-        answer = client.call("POST", "/auth/login", {"email": account.email, "password": account.password}).must()
-        token = answer.get("access_token") if isinstance(answer, dict) else None
+        answer = client.call("POST", "/auth/login", {"email": account.email, "password": account.password})
+        if not answer.ok:
+            raise TargetFailed(
+                f"Seeding: logging the {account.role} in, {account.email}, POST /auth/login was answered with {answer.summary}: "
+                f"{str(answer.body)[:300]}. Correct the person or the password of [seed], or the login in [api]."
+            )
+        token = answer.body.get("access_token") if isinstance(answer.body, dict) else None
         if not isinstance(token, str):
-            raise ContractBroken(f"POST /auth/login told no access_token: {str(answer)[:300]}. Name it in [api.names].")
+            raise ContractBroken(
+                f"POST /auth/login told no access_token: {str(answer.body)[:300]}. Name it in [api.names]."
+            )
         return token
 
     def _given(self, account: Account) -> str:
@@ -209,6 +216,15 @@ class AdaptedPlatform:
         if not self._known and self.adapter.offers("GET /auth/me"):
             self._look_at_tokens(accounts)
         return Tenant(tenant_id, kind, accounts, roster, self._signer, self._http, record)
+
+    def cast(self, tenant_id: str, roles: Mapping[str, str], record: Callable[[Operation], None]) -> dict[str, Person]:
+        """A person of the tenant's for each name in `roles`, in that role; superadmins are of no tenant.
+
+        Raises:
+            NotOffered: nobody can be added to a tenant.
+        """
+        accounts = {name: self._seeder.person(role, tenant_id) for name, role in roles.items()}
+        return {name: Person(self._http, one, self._signer.token(one), record) for name, one in accounts.items()}
 
     def _look_at_tokens(self, accounts: Mapping[str, Account]) -> None:
         for role, account in accounts.items():

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -22,18 +22,9 @@ _PLACEHOLDER = re.compile(r"\{(env:[A-Za-z_][A-Za-z0-9_]*|[a-z_]+)\}")
 
 #: what ``{…}`` may stand for, by where it stands
 OF_START = frozenset(
-    [
-        "port",
-        "database_url",
-        "incidents_database_url",
-        "secret",
-        "workers",
-        "folder",
-        "scratch",
-        "adapter_folder",
-        "clock_door",
-    ]
+    "port database_url incidents_database_url secret export_key workers folder scratch adapter_folder clock_door".split()  # noqa: SIM905
 )
+OF_INSTANCE = frozenset("listen_fd ready_file spool webhook silence_ms secret adapter_folder".split())  # noqa: SIM905
 OF_PERSON = frozenset("user_id tenant_id role email name password secret".split())  # noqa: SIM905
 OF_SEED = OF_PERSON | frozenset("kind class_session_id employee_id shift_date shift_id day created_at".split())  # noqa: SIM905
 
@@ -91,6 +82,25 @@ class Start(_Part):
     def _filled(cls, values: dict[str, str]) -> dict[str, str]:
         for text in values.values():
             _placeholders(text, OF_START)
+        return values
+
+
+class Instances(_Part):
+    """How one of several instances is started, behind one address, for drills: `environment` is beside that of `Start`.
+
+    Each serves the listening socket that it inherits as ``{listen_fd}``, and writes a line to ``{ready_file}`` when it answers.
+    """
+
+    environment: dict[str, str]
+
+    @field_validator("environment")
+    @classmethod
+    def _filled(cls, values: dict[str, str]) -> dict[str, str]:
+        for text in values.values():
+            _placeholders(text, OF_INSTANCE)
+        for needed in ("{listen_fd}", "{ready_file}"):
+            if not any(needed in text for text in values.values()):
+                raise ValueError(f"no variable says {needed}: an instance must serve that socket, and say when it does")
         return values
 
 
@@ -245,6 +255,7 @@ class Adapter(_Part):
 
     name: str = Field(min_length=1)
     start: Start = Start()
+    instances: Instances | None = None
     url: Url = Url()
     api: Api = Api()
     tokens: Tokens = Tokens()
@@ -260,6 +271,12 @@ class Adapter(_Part):
         if isinstance(values, dict):
             _known(values, TABLES, "table")
         return values
+
+    @property
+    def is_drilled(self) -> bool:
+        """Whether drills can be held: several can be started, and each database that is lost can be looked into."""
+        theirs = self.records != "reference" or self.seed.kind != "reference" or self.tokens.kind != "jwt"
+        return self.instances is not None and self.api.is_contract and not theirs
 
     def offers(self, operation: str) -> bool:
         """Whether the platform has that operation of the contract."""
@@ -307,7 +324,8 @@ def _fields_at(keys: list[str]) -> list[str]:
     model: Any = Adapter
     for key in keys:
         field = model.model_fields.get(key)
-        model = getattr(field, "annotation", None)
+        kind = getattr(field, "annotation", None)
+        model = next((one for one in get_args(kind) if isinstance(one, type) and issubclass(one, BaseModel)), kind)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
     return [name for name in model.model_fields if name != "folder"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
+import secrets
 import shlex
 import shutil
 import socket
@@ -16,14 +16,14 @@ from urllib.parse import quote, urlsplit
 import httpx
 from psycopg.conninfo import conninfo_to_dict
 
-from pytest_smartattend.errors import TargetFailed, UsageError
+from pytest_smartattend.errors import NotOffered, TargetFailed, UsageError
 from pytest_smartattend.injectors.probes import http_answers, postgres_answers
 from pytest_smartattend.injectors.tcp_proxy import TcpProxy
 from pytest_smartattend.injectors.worker_processes import WorkerProcesses
 from pytest_smartattend.postgres.schema import Command, EmptySchema, Schema
 from pytest_smartattend.target.adapted import AdaptedPlatform
 from pytest_smartattend.target.adapter import Adapter, fill
-from pytest_smartattend.target.command_process import CommandProcess
+from pytest_smartattend.target.command_process import CommandProcess, handed_on
 from pytest_smartattend.target.reference_platform import STORES
 from pytest_smartattend.target.reference_schema import ReferenceSchema
 from pytest_smartattend.target.translator import Translator
@@ -31,8 +31,6 @@ from pytest_smartattend.target.translator import Translator
 if TYPE_CHECKING:
     from pytest_smartattend.postgres.server import Database, Server
 
-#: what a command is given of our own environment; an ambient DATABASE_URL is never handed on
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "NODE_PATH")
 #: below the ports that systems hand out by themselves, so that nobody is given it between our question and its start
 PORTS = range(20_000, 32_000)
 
@@ -73,19 +71,13 @@ class CommandPlatform(AdaptedPlatform):
         translator: Translator | None = None,
     ) -> None:
         super().__init__(adapter, translator)
-        try:
-            self._words = shlex.split(command)
-        except ValueError as why:
-            raise UsageError(f"--smartattend-command: {command!r}: {why}. Write it as in a shell.") from None
-        if not self._words:
-            raise UsageError(
-                "--smartattend-command names no program. Give one: --smartattend-command='node server.js'."
-            )
+        self._words = words_of(command)
         self._database = database
         self._folder = folder
         self._scratch = scratch
         self._workers = workers
         self._clock_door = clock_door
+        self._export_key = secrets.token_hex(32)
         self._extra = dict(environment or {})
         self._process: CommandProcess | None = None
         self._dsn = database.dsn
@@ -134,6 +126,17 @@ class CommandPlatform(AdaptedPlatform):
         assert self._process is not None
         return self._process
 
+    @property
+    def export_key(self) -> bytes:
+        """What it signs exported incidents with.
+
+        Raises:
+            NotOffered: it is told no key.
+        """
+        if not any("{export_key}" in text for text in self.adapter.start.environment.values()):
+            raise NotOffered("a key of ours to sign its exports with ({export_key} in [start.environment])")
+        return self._export_key.encode()
+
     def start(self) -> None:
         """Start the command and wait until its readiness probe is answered with 2xx.
 
@@ -168,10 +171,10 @@ class CommandPlatform(AdaptedPlatform):
             "folder": str(self._folder),
             "scratch": str(self._scratch),
             "clock_door": self._clock_door,
+            "export_key": self._export_key,
         }
-        kept = (*KEPT, *self.adapter.start.keep)
         return {
-            **{name: os.environ[name] for name in kept if name in os.environ},
+            **handed_on(self.adapter.start.keep),
             "DATABASE_URL": urls["database"],
             "INCIDENTS_DATABASE_URL": urls["incidents_database"],
             "PORT": str(self._port),
@@ -228,6 +231,21 @@ class CommandPlatform(AdaptedPlatform):
         status = self.process.ended()
         said = "\n".join(self.process.output.since(self._mark).splitlines()[-lines:]) or "(it printed nothing)"
         return said if status is None else f"{said}\n(it has ended with status {status})"
+
+
+def words_of(command: str) -> list[str]:
+    """The program and its arguments.
+
+    Raises:
+        UsageError: there is none, or it is not as in a shell.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as why:
+        raise UsageError(f"--smartattend-command: {command!r}: {why}. Write it as in a shell.") from None
+    if not words:
+        raise UsageError("--smartattend-command names no program. Give one: --smartattend-command='node server.js'.")
+    return words
 
 
 def schema_of(migrate: str, adapter: Adapter, root: Path) -> Schema:

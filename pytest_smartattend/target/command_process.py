@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,15 @@ KEPT = 256 * 1024
 GRACE = 10.0
 #: seconds that the process between us and it may take for its own work
 PATIENCE = 30.0
+
+
+#: what a command is given of our own environment; an ambient DATABASE_URL is never handed on
+HANDED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "NODE_PATH")
+
+
+def handed_on(more: Iterable[str] = ()) -> dict[str, str]:
+    """What of our own environment a command gets; `more` are names that its adapter keeps."""
+    return {name: os.environ[name] for name in (*HANDED_ON, *more) if name in os.environ}
 
 
 class Output:
@@ -73,6 +82,7 @@ class CommandProcess:
         words: the program and its arguments.
         environment: all that it is given.
         folder: where it runs.
+        descriptors: of ours that it inherits, under the same numbers.
 
     Attributes:
         pid: of the command's own process, which leads a process group.
@@ -82,11 +92,14 @@ class CommandProcess:
         TargetFailed: it cannot be started.
     """
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, descriptors: Sequence[int] = ()
+    ) -> None:
         self._words = words
         self._said = b""
         self._status: int | None = None
         self._killed: list[str] = []
+        self._lock = threading.RLock()  # a step of a drill that hangs asks while its healing ends us
         reading, writing = os.pipe()
         try:
             self._holder = subprocess.Popen(
@@ -94,13 +107,14 @@ class CommandProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[writing],
+                pass_fds=[writing, *descriptors],
                 start_new_session=True,  # Ctrl-C is for us: it stands until it is asked to end
             )
         finally:
             os.close(writing)
         self.output = Output(os.fdopen(reading, "rb", buffering=0))
-        self._ask(json.dumps({"words": list(words), "environment": dict(environment), "folder": str(folder)}))
+        order = {"words": list(words), "environment": dict(environment), "folder": str(folder)}
+        self._ask(json.dumps({**order, "descriptors": list(descriptors)}))
         told = self._heard(PATIENCE)
         if told is None or "pid" not in told:
             self.stop()
@@ -120,9 +134,10 @@ class CommandProcess:
 
     def ended(self, patience: float = 0.0) -> int | None:
         """The status with which its own process has ended within `patience` seconds; None while it runs."""
-        if self._status is None and (told := self._heard(patience)) is not None:
-            self._status = told.get("ended")
-        return self._status
+        with self._lock:
+            if self._status is None and (told := self._heard(patience)) is not None:
+                self._status = told.get("ended")
+            return self._status
 
     def signal(self, number: int) -> None:
         """Send a signal to its process group."""
@@ -142,6 +157,10 @@ class CommandProcess:
         return self._killed
 
     def _end(self, word: str, grace: float = 0.0) -> None:
+        with self._lock:
+            self._ended_by(word, grace)
+
+    def _ended_by(self, word: str, grace: float) -> None:
         if self._holder.poll() is None or not self._killed:
             self._ask(word)
             deadline = time.monotonic() + grace + PATIENCE

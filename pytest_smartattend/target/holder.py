@@ -3,7 +3,7 @@
 A program of its own (``python -I -S holder.py OUTPUT``) between us and the command. It adopts whatever the command forks away
 (Linux), so that a daemon is found and ended too. The end of its standard input is the end of all of it.
 
-Standard input: one line of JSON, ``{"words", "environment", "folder"}``; then lines ``stop SECONDS``, ``kill`` and
+Standard input: one line of JSON, ``{"words", "environment", "folder", "descriptors"}``, the last being what it inherits; then lines ``stop SECONDS``, ``kill`` and
 ``signal NUMBER``. Standard output: lines of JSON, ``{"pid"}`` or ``{"refused"}``, ``{"ended": status}`` when the command's
 own process has ended, ``{"over": [names of what had to be killed]}`` as the last. The command writes to the
 descriptor OUTPUT.
@@ -45,6 +45,7 @@ class Holder:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            pass_fds=order["descriptors"],
             process_group=0,
             preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - one thread only
         )

@@ -1,4 +1,4 @@
-"""The reference platform as an installation of several instances behind one address, on servers that a drill owns.
+"""A platform as an installation of several instances behind one address, on servers that a drill owns.
 
 All instances serve one listening socket, which we open and they inherit. So one of them may end without taking along a
 connection that waits, as behind a balancer that knows its trade.
@@ -12,10 +12,10 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -24,7 +24,9 @@ import httpx
 
 from pytest_smartattend.engine.units import MILLISECOND
 from pytest_smartattend.errors import TargetFailed
+from pytest_smartattend.target.adapter import REFERENCE, Adapter, fill, read
 from pytest_smartattend.target.client import TIMEOUT, Operation, trusted
+from pytest_smartattend.target.command_process import CommandProcess, handed_on
 from pytest_smartattend.target.people import Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.tokens import SecretSigner
@@ -32,10 +34,31 @@ from pytest_smartattend.target.tokens import SecretSigner
 START_DEADLINE = 60.0
 #: seconds that an instance may take to drain
 STOP_DEADLINE = 40.0
-#: short enough that a drill need not wait for what it does not look at
-_PACE = {"DB_DEADLINE_MS": "5000", "DRAIN_IDLE_MS": "3000", "DB_POOL_SIZE": "4"}
 #: milliseconds for which a database that hangs is believed to be slow
 _SILENCE = 500
+#: seconds between two looks at whether one has ended
+_LOOK = 0.05
+
+
+@dataclass(frozen=True)
+class Startup:
+    """How one instance is started.
+
+    Attributes:
+        words: the program and its arguments.
+        adapter: which has ``[instances]``.
+        folder: where it runs.
+    """
+
+    words: Sequence[str]
+    adapter: Adapter
+    folder: Path
+
+
+def of_the_reference(sabotage: str = "") -> Startup:
+    """The reference platform's, with a planted defect or none."""
+    module = ["pytest_smartattend.target.sabotaged", sabotage] if sabotage else ["pytest_smartattend.reference.serve"]
+    return Startup([sys.executable, "-m", *module], read("reference", REFERENCE.parent), REFERENCE.parent)
 
 
 class Instance:
@@ -45,10 +68,10 @@ class Instance:
         name: also the ``application_name`` of its connections.
     """
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, name: str, process: CommandProcess, ready: Path) -> None:
         self.name = name
         self._process = process
-        self._folder = folder
+        self._ready = ready
 
     @property
     def pid(self) -> int:
@@ -58,12 +81,12 @@ class Instance:
     @property
     def running(self) -> bool:
         """Whether it has not ended."""
-        return self._process.poll() is None
+        return self.status is None
 
     @property
     def status(self) -> int | None:
         """Its exit status; None while it runs."""
-        return self._process.poll()
+        return self._process.ended()
 
     @property
     def ready(self) -> bool:
@@ -74,13 +97,11 @@ class Instance:
         """
         if not self.running:
             raise TargetFailed(f"{self.name} ended with status {self.status} before it answered.\n{self.log_tail()}")
-        ready = self._folder / f"{self.name}.ready"
-        return ready.exists() and ready.read_text().endswith("\n")
+        return self._ready.exists() and self._ready.read_text().endswith("\n")
 
     def look(self, seconds: float) -> None:
         """Wait for its end, at most so long."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
+        self._process.ended(seconds)
 
     def family(self) -> list[int]:
         """The process ids of its master and workers."""
@@ -102,26 +123,24 @@ class Instance:
 
     def terminate(self) -> None:
         """Ask it to drain and end."""
-        self._process.terminate()
+        if self.running:
+            os.kill(self.pid, signal.SIGTERM)
 
     def await_end(self, patience: float = STOP_DEADLINE) -> int:
         """Its exit status, once it has ended."""
-        try:
-            return self._process.wait(patience)
-        except subprocess.TimeoutExpired as problem:
-            raise TargetFailed(
-                f"{self.name} was asked to end and did not within {patience:g} s.\n{self.log_tail()}\n"
-                "What does it wait for?"
-            ) from problem
+        deadline = time.monotonic() + patience
+        while (status := self._process.ended(_LOOK)) is None:
+            if time.monotonic() > deadline:
+                raise TargetFailed(
+                    f"{self.name} was asked to end and did not within {patience:g} s.\n{self.log_tail()}\n"
+                    "What does it wait for?"
+                )
+        return status
 
     def kill(self) -> list[int]:
         """End it and its workers at once. Returns who they were; harmless where it has ended."""
         family = self.family() if self.running else []
-        if family:
-            os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._process.kill()
         return family
 
     @contextlib.contextmanager
@@ -135,23 +154,20 @@ class Instance:
 
     def log_tail(self, lines: int = 40) -> str:
         """The end of what it printed."""
-        log = self._folder / f"{self.name}.log"
-        text = log.read_text(errors="replace") if log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:]) or "(it printed nothing)"
+        return self._process.output.tail(lines)
 
 
 class Installation:
-    """Several instances of the reference platform behind one address, for the time of a ``with``.
+    """Several instances of a platform behind one address, for the time of a ``with``.
 
     Args:
+        startup: how one is started.
         database: a libpq URL, as ``smartattend_app``.
         incidents: the same of the incident store.
         owner: the same of the database, as a superuser, to seed by.
         folder: for its files; does not exist yet, and is gone afterwards.
         instances: how many are started.
-        workers: processes of each.
         webhook: is told of alerts; empty for none.
-        sabotage: the name of a planted defect, or empty.
 
     Attributes:
         base_url: where it answers, without ``/api``.
@@ -164,25 +180,23 @@ class Installation:
 
     def __init__(
         self,
+        startup: Startup,
         database: str,
         incidents: str,
         owner: str,
         folder: Path,
         *,
         instances: int = 2,
-        workers: int = 1,
         webhook: str = "",
-        sabotage: str = "",
     ) -> None:
         self.instances: list[Instance] = []
         self.spool = folder / "spool"
+        self._startup = startup
         self._stores = {"DATABASE_URL": database, "INCIDENTS_DATABASE_URL": incidents}
         self._owner = owner
         self._folder = folder
         self._wanted = instances
-        self._given = {"WORKERS": str(workers), "SPOOL_FOLDER": str(self.spool), "ALERT_WEBHOOK_URL": webhook, **_PACE}
-        self._given["HEALTH_DEADLINE_MS"] = str(_SILENCE)
-        self._sabotage = sabotage
+        self._webhook = webhook
         self._secret = secrets.token_hex(32)
         self._made = 0
         self._closing = contextlib.ExitStack()
@@ -216,35 +230,41 @@ class Installation:
         """Start one more instance, without waiting for it."""
         self._made += 1
         name = f"instance-{self._made}"
-        module = (
-            ["pytest_smartattend.target.sabotaged", self._sabotage]
-            if self._sabotage
-            else ["pytest_smartattend.reference.serve"]
-        )
-        with (self._folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *module],
-                env=self._environment(name),
-                stdin=subprocess.PIPE,  # its end is the instance's end, however we end
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=[self._listening.fileno()],
-            )
-        made = Instance(name, process, self._folder)
+        ready = self._folder / f"{name}.ready"
+        startup, listening = self._startup, self._listening.fileno()
+        process = CommandProcess(startup.words, self._environment(name, ready), startup.folder, [listening])
+        made = Instance(name, process, ready)
         self.instances.append(made)
         return made
 
-    def _environment(self, name: str) -> Mapping[str, str]:
-        kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
+    def _environment(self, name: str, ready: Path) -> Mapping[str, str]:
+        adapter = self._startup.adapter
+        assert adapter.instances is not None
+        scratch = self._folder / name
+        scratch.mkdir()
+        urls = {variable: f"{dsn}&application_name={name}" for variable, dsn in self._stores.items()}
+        values = {
+            "port": "0",
+            **{variable.lower(): url for variable, url in urls.items()},
+            "secret": self._secret,
+            "workers": "1",
+            "folder": str(self._startup.folder),
+            "scratch": str(scratch),
+            "adapter_folder": str(adapter.folder),
+            "clock_door": "",
+            "export_key": self._secret,
+            "listen_fd": str(self._listening.fileno()),
+            "ready_file": str(ready),
+            "spool": str(self.spool),
+            "webhook": self._webhook,
+            "silence_ms": str(_SILENCE),
+        }
+        given = {**adapter.start.environment, **adapter.instances.environment}
         return {
-            **{variable: os.environ[variable] for variable in kept if variable in os.environ},
-            **{variable: f"{dsn}&application_name={name}" for variable, dsn in self._stores.items()},
-            **self._given,
-            "LISTEN_FD": str(self._listening.fileno()),
-            "TOKEN_SECRET": self._secret,
-            "SMARTATTEND_READY_FILE": str(self._folder / f"{name}.ready"),
-            "STOP_WITH_STDIN": "1",
+            **handed_on(adapter.start.keep),
+            **urls,
+            "PORT": "0",
+            **{variable: fill(text, values) for variable, text in given.items()},
         }
 
     def await_ready(self, instance: Instance) -> None:
@@ -264,7 +284,9 @@ class Installation:
     def seed(self, kind: str, record: Callable[[Operation], None] = lambda _: None) -> Tenant:
         """A new tenant with one person of each role."""
         tenant_id, accounts, roster = self._seeder.tenant(kind)
-        signer = SecretSigner(self._secret, lambda: datetime.now(UTC))  # noqa: TID251 - served: its clock is the wall's
+        tokens = self._startup.adapter.tokens
+        secret = fill(tokens.secret, {"secret": self._secret})
+        signer = SecretSigner(secret, lambda: datetime.now(UTC), tokens.claims)  # noqa: TID251 - its clock is the wall's
         return Tenant(tenant_id, kind, accounts, roster, signer, self._http, record)
 
     def _end(self) -> None:

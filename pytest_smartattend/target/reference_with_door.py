@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,8 @@ _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: turns of the loop without work after which nothing is under way
 _QUIET = 8
+#: how long a worker's SLA monitor goes at most without asking the database, as in process: a week has 168 such looks
+_SCAN = timedelta(hours=1)
 #: seconds between two looks while a database is asked
 _LOOK_AGAIN = 0.0005
 
@@ -134,7 +137,7 @@ def app() -> FastAPI:
     if not path:
         return default_app()
     clock = DoorClock(path)
-    made = create_app(Settings.from_environment(os.environ), clock=clock, alarm=clock)
+    made = create_app(replace(Settings.from_environment(os.environ), sla_scan=_SCAN), clock=clock, alarm=clock)
     platform = made.state.platform
     for store in {platform.database, platform.incidents_database}:
         clock.watch(store)

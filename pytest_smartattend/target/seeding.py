@@ -32,6 +32,10 @@ class Seeding(Protocol):
         """
         ...
 
+    def person(self, role: str, tenant_id: str) -> Account:
+        """One more person of a tenant's in `role`; a superadmin is of none."""
+        ...
+
     def close(self) -> None:
         """End what it holds."""
         ...
@@ -106,6 +110,17 @@ class StepSeeder:
                     self._make("shift", self._seed.shift, values | days | self._base())
         roster = Roster(kind, accounts["member"].user_id, other.user_id, tuple(sessions), DAYS)
         return tenant_id, accounts, roster
+
+    def person(self, role: str, tenant_id: str) -> Account:
+        """See `Seeding`.
+
+        Raises:
+            NotOffered: the adapter makes no superadmins.
+            TargetFailed: as `tenant`.
+        """
+        if role == "superadmin" and not self._seed.superadmin:
+            raise NotOffered("a person of role superadmin")
+        return self._account(role, None if role == "superadmin" else tenant_id)
 
     def close(self) -> None:
         """End the connections."""
@@ -222,6 +237,14 @@ class FileSeeder:
         return one["tenant_id"], accounts, Roster(
             kind, accounts["member"].user_id, other, tuple(one.get("class_session_ids", ())), days
         )  # fmt: skip
+
+    def person(self, role: str, tenant_id: str) -> Account:
+        """See `Seeding`.
+
+        Raises:
+            NotOffered: always; the list is all there is.
+        """
+        raise NotOffered(f"one more {role}, who could be added to a tenant")
 
     def close(self) -> None:
         """Nothing is held."""

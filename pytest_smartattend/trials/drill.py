@@ -81,19 +81,27 @@ class Drill:
         record: takes each step as evidence; by default nobody does.
         measure: takes each figure; by default nobody does.
         foreign: whether the platform is somebody else's, so that steps of the harness earn it nothing.
+        stand_in: whether this harness does what that platform's operators would do.
 
     Attributes:
         steps: what became of each, in order.
     """
 
     def __init__(
-        self, name: str, *, record: Record | None = None, measure: Measure | None = None, foreign: bool = False
+        self,
+        name: str,
+        *,
+        record: Record | None = None,
+        measure: Measure | None = None,
+        foreign: bool = False,
+        stand_in: bool = False,
     ) -> None:
         self.name = name
         self.steps: list[Step] = []
         self._record = record
         self._measured = measure
         self._foreign = foreign
+        self._stand_in = stand_in
         self._healings: list[tuple[str, Callable[[], object]]] = []
 
     def __enter__(self) -> Self:
@@ -143,6 +151,7 @@ class Drill:
         attempt = _Attempt(action, until, within.total_seconds())
         attempt.run()
         facts = dict(attempt.facts) if isinstance(attempt.facts, Mapping) else {}
+        actor = "harness" if actor == "operator" and self._stand_in else actor
         credited = actor != "harness" or not self._foreign
         step = Step(name, actor, attempt.begin, attempt.end, facts, attempt.problem, credited)
         self.steps.append(step)

@@ -16,7 +16,7 @@ from pytest_smartattend.postgres.node import Node
 from pytest_smartattend.postgres.schema import Schema
 from pytest_smartattend.postgres.site import DATABASE, Site, own_site
 from pytest_smartattend.sabotage import catalogue
-from pytest_smartattend.target.installation import Installation
+from pytest_smartattend.target.installation import Installation, Startup, of_the_reference
 from pytest_smartattend.target.operators import Operators
 from pytest_smartattend.target.people import Tenant
 from pytest_smartattend.trials import sql_writer
@@ -37,10 +37,19 @@ class Drills:
         folder: for the platform's files; made by us, in the run's folder.
         record, measure: take the evidence.
         sabotage: the name of a planted defect, or empty.
+        startup: how somebody's own platform is started; None for the reference.
     """
 
     def __init__(
-        self, wanted: Wanted, schema: Schema, folder: Path, *, record: Record, measure: Measure, sabotage: str = ""
+        self,
+        wanted: Wanted,
+        schema: Schema,
+        folder: Path,
+        *,
+        record: Record,
+        measure: Measure,
+        sabotage: str = "",
+        startup: Startup | None = None,
     ) -> None:
         self._wanted = wanted
         self._schema = schema
@@ -48,19 +57,21 @@ class Drills:
         self._record = record
         self._measure = measure
         self._sabotage = sabotage
+        self._startup = startup
         self._closing = contextlib.ExitStack()
         self._numbers = itertools.count(1)
 
     def __call__(self, name: str, *, foreign: bool = False) -> Drill:
         """A drill, to be held in a ``with``. `foreign`: the platform is somebody else's; see `Drill`."""
-        return Drill(name, record=self._record, measure=self._measure, foreign=foreign)
+        theirs = self._startup is not None
+        return Drill(name, record=self._record, measure=self._measure, foreign=foreign or theirs, stand_in=theirs)
 
     def site(self) -> Site:
         """A new site: an empty place for servers that this check owns."""
         return self._closing.enter_context(own_site(self._wanted))
 
     def operators(self, site: Site) -> Operators:
-        """The reference platform's operators."""
+        """The reference platform's operators, who stand in for those of somebody's own."""
         made = Operators(site)
         if self._sabotage and (plant := catalogue.by_name()[self._sabotage].apply_operators) is not None:
             plant(made)
@@ -93,16 +104,17 @@ class Drills:
             incidents: of the incident store, as ``smartattend_app``; the same where it is not given.
             instances: how many are started.
             webhook: is told of alerts.
-            sabotage: for a control: a defect planted in this installation alone.
+            sabotage: for a control: a defect planted in this installation alone, which is the reference's then.
         """
+        theirs = None if sabotage else self._startup
         return Installation(
+            theirs or of_the_reference(sabotage or self._sabotage),
             database,
             incidents or database,
             owner,
             self._folder / f"installation-{next(self._numbers)}",
             instances=instances,
             webhook=webhook,
-            sabotage=sabotage or self._sabotage,
         )
 
     def over_the_api(self, tenant: Tenant, *, keep: bool = True, name: str = "") -> Probe:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from pytest_smartattend.loop.clock import LoopClock
+    from pytest_smartattend.postgres.schema import Schema
     from pytest_smartattend.postgres.server import Server
     from pytest_smartattend.target.adapted import AdaptedPlatform
     from pytest_smartattend.target.adapter import Adapter
     from pytest_smartattend.target.clocked import ClockedPlatform
+    from pytest_smartattend.target.installation import Startup
     from pytest_smartattend.target.platform import Platform
     from pytest_smartattend.target.translator import Translator
 
@@ -98,6 +100,26 @@ def clocked(config: pytest.Config, server: Server, clock: LoopClock) -> ClockedP
         raise NotOffered("a clock that can be held: the platform is given by a hook")
     words = _given(config, server, adapter, f"clocked-{next(_NUMBERS)}")
     return ClockedPlatform(clock, *words, **_options(settings, given))
+
+
+def drilled(config: pytest.Config) -> tuple[Startup, Schema]:
+    """How several instances of the platform are started for a drill, and what their databases are made with.
+
+    Raises:
+        NotOffered: it runs elsewhere, or its adapter does not say how.
+    """
+    settings = run_wiring.of(config).settings
+    adapter, given = _adapter_and_hook(config)
+    if settings.target != "command" or given is not None or not adapter.is_drilled:
+        raise NotOffered(
+            "instances and servers that a drill may kill ([instances] of the adapter of a command, on the contract's own "
+            "tables); hold a drill of your own in their place, as docs/how-to/your-own-recovery-drill.md shows"
+        )
+    from pytest_smartattend.target.command_platform import schema_of, words_of
+    from pytest_smartattend.target.installation import Startup
+
+    root = config.rootpath
+    return Startup(words_of(settings.command), adapter, root), schema_of(settings.migrate, adapter, root)
 
 
 def _is_translator(given: object) -> TypeIs[Translator]:

@@ -15,42 +15,54 @@ from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
+    from pytest_smartattend.postgres.schema import Schema
+    from pytest_smartattend.target.installation import Startup
     from pytest_smartattend.trials.drills import Drills
+
+
+def _drills(config: pytest.Config, evidence: Evidence, theirs: tuple[Startup, Schema] | None = None) -> Drills:
+    from pytest_smartattend.target.reference_schema import ReferenceSchema
+    from pytest_smartattend.trials.drills import Drills
+
+    run = run_wiring.of(config)
+    startup, schema = theirs or (None, ReferenceSchema())
+    return Drills(
+        postgres_wiring.wanted(run.settings),
+        schema,
+        run.scratch("drill"),
+        record=evidence.event,
+        measure=evidence.measure,
+        sabotage=planting.shipped(run.settings),
+        startup=startup,
+    )
 
 
 @pytest.fixture
 def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Evidence) -> Iterator[Drills]:
-    from pytest_smartattend.target.reference_schema import ReferenceSchema
-    from pytest_smartattend.trials.drills import Drills
-
-    run = run_wiring.of(request.config)
-    settings = run.settings
-    drills = Drills(
-        postgres_wiring.wanted(settings),
-        ReferenceSchema(),
-        run.scratch("drill"),
-        record=_smartattend_evidence.event,
-        measure=_smartattend_evidence.measure,
-        sabotage=planting.shipped(settings),
-    )
+    drills = _drills(request.config, _smartattend_evidence)
     yield drills
     drills.close()
 
 
 @pytest.fixture
-def _smartattend_reference_drill(request: pytest.FixtureRequest, _smartattend_drill: Drills) -> Drills:
+def _smartattend_reference_drill(request: pytest.FixtureRequest, _smartattend_evidence: Evidence) -> Iterator[Drills]:
     """For the shipped drills: they are about a platform, so they need to be told which."""
-    settings = run_wiring.of(request.config).settings
-    if settings.target != "reference":
-        raise NotOffered(
-            "instances and servers that a drill may kill, with the operators' commands; hold one of your own in their "
-            "place, as docs/how-to/your-own-recovery-drill.md shows"
-        )
+    config = request.config
+    settings = run_wiring.of(config).settings
     if settings.postgres == "container" or "://" in settings.postgres:
         raise NotOffered("programs of PostgreSQL on this machine, for servers that a drill may kill and damage")
-    sabotage = planting.shipped(settings) or None
-    about(request.config, "target", {"name": "reference, several instances", "sabotage": sabotage})
-    return _smartattend_drill
+    theirs = None
+    if settings.target != "reference":
+        from pytest_smartattend.wiring import adopted
+
+        theirs = adopted.drilled(config)
+        about(config, "target", {"name": f"{theirs[0].adapter.name}, several instances"})
+    else:
+        sabotage = planting.shipped(settings) or None
+        about(config, "target", {"name": "reference, several instances", "sabotage": sabotage})
+    drills = _drills(config, _smartattend_evidence, theirs)
+    yield drills
+    drills.close()
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_flood_of_output_takes_neither_the_memory_nor_the_end(start: Start) ->
 
 def test_output_is_told_from_a_mark_on(start: Start) -> None:
     process = start("print('first', flush=True); input_ = open(0).read(); print('second', flush=True)")
-    until(lambda: "second" in said(process), "its lines")
+    until(lambda: "second\n" in said(process), "its lines")
     mark = process.output.mark
     assert process.output.since(mark) == ""
     assert process.output.since(mark - len("second\n")).endswith("second\n")

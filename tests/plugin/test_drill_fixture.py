@@ -19,7 +19,7 @@ def test_shipped_drills_need_to_be_told_which_platform(pytester: pytest.Pytester
     ("asked", "said"),
     [
         (
-            ["--smartattend-target=command", "--smartattend-command=true", "--smartattend-adapter=reference"],
+            ["--smartattend-target=command", "--smartattend-command=true", "--smartattend-adapter=adapter.toml"],
             "*instances and servers that a drill may kill*",
         ),
         (
@@ -32,6 +32,7 @@ def test_shipped_drills_need_to_be_told_which_platform(pytester: pytest.Pytester
 def test_shipped_drills_are_not_run_by_name_where_there_is_nothing_to_kill(
     pytester: pytest.Pytester, asked: list[str], said: str
 ) -> None:
+    (pytester.path / "adapter.toml").write_text('name = "Acme"\n')
     done = pytester.run(sys.executable, "-m", "pytest", *SHIPPED, *asked)
     done.assert_outcomes(skipped=6)
     done.stdout.fnmatch_lines([f"*not run: the target does not offer {said}"])

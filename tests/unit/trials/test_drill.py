@@ -121,9 +121,14 @@ def test_a_drill_without_steps_has_shown_nothing() -> None:
         pass
 
 
-@pytest.mark.parametrize(("foreign", "credited"), [(False, [True, True]), (True, [True, False])])
-def test_what_the_harness_does_for_a_foreign_platform_earns_it_nothing(foreign: bool, credited: list[bool]) -> None:
-    with Drill("d", foreign=foreign) as drill:
+@pytest.mark.parametrize(
+    ("foreign", "stand_in", "credited"),
+    [(False, False, [True, True]), (True, False, [True, False]), (True, True, [False, False])],
+)
+def test_what_the_harness_does_for_a_foreign_platform_earns_it_nothing(
+    foreign: bool, stand_in: bool, credited: list[bool]
+) -> None:
+    with Drill("d", foreign=foreign, stand_in=stand_in) as drill:
         drill.step("promote", actor="operator", until=lambda: True, within=LONG)
         drill.step("restore", actor="harness", until=lambda: True, within=LONG)
     assert [step.credited for step in drill.steps] == credited
