@@ -196,8 +196,15 @@ class Tenant:
 
 
 def _with_claim(token: str, name: str, value: str) -> str:
-    """`token` with one claim changed and its signature kept."""
-    header, payload, signature = token.split(".")
-    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    """`token` with one claim changed and its signature kept.
+
+    Raises:
+        NotOffered: it is no JWT, so nobody can read claims in it.
+    """
+    try:
+        header, payload, signature = token.split(".")
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        raise NotOffered(f"a token whose {name} is changed: the platform's are no JWT") from None
     changed = json.dumps({**claims, name: value}).encode()
     return ".".join((header, base64.urlsafe_b64encode(changed).rstrip(b"=").decode(), signature))
