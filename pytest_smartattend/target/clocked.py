@@ -18,6 +18,9 @@ from pytest_smartattend.postgres.database_clock import DatabaseClock
 from pytest_smartattend.target.clock_door import LONGEST, ClockDoor
 from pytest_smartattend.target.command_platform import CommandPlatform
 
+#: after which every process has written what it noted
+REST = timedelta(seconds=2)
+
 
 class ClockedPlatform(CommandPlatform):
     """A command on `clock`, a check's own.
@@ -92,6 +95,10 @@ class ClockedPlatform(CommandPlatform):
         waiting = threading.Event()
         while (left := moment - nobody.now()) > timedelta():
             waiting.wait(left.total_seconds() / self.clock.factor)
+
+    def rest(self) -> None:
+        """Let it end what it began, such as writing metrics."""
+        self.sleep_until(self.clock.now() + REST)
 
     def stop(self) -> None:
         """End its processes; the database stays readable by `observer`. Harmless when done twice."""

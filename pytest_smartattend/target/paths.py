@@ -67,7 +67,7 @@ class Faults:
             may_not_fire: allow that nothing passed the fault, where the check sees its effect in another way.
 
         Raises:
-            NotOffered: the platform is an adopter's, and that path to it is not ours.
+            NotOffered: the platform is an adopter's, and that path to it is not ours, or carries no such fault.
             UsageError: no such path, or no fault for it.
             FaultNeverFired: nothing passed the fault, so nothing was shown.
             FaultNotHealed: the path is still broken after the fault was taken off.
@@ -80,6 +80,8 @@ class Faults:
             )
         carries = self._paths[path].carries
         if not isinstance(fault, carries):
+            if self._adopted:
+                raise NotOffered(f"a fault of kind {fault.kind!r} on the path {path!r}")
             raise UsageError(
                 f"the path {path!r} does not carry a fault of kind {fault.kind!r}. Lay it on another: "
                 f"{', '.join(sorted(name for name, each in self._paths.items() if isinstance(fault, each.carries))) or 'none does'}."
