@@ -66,7 +66,7 @@ FIELDS: frozenset[str] = frozenset(_FIELDS.split())
 
 _TABLES = """
 incidents timeline audit_heads escalations root_causes refusals attendance attendance_history corrections
-correction_reverts attendance_refusals metrics exports
+correction_reverts attendance_refusals metrics exports handoffs handoff_endings handoff_refusals
 """
 #: the tables in which checks look for the truth, by the names of the reference's
 TABLES: frozenset[str] = frozenset(_TABLES.split())

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -131,9 +131,12 @@ def test_the_served_reference_notices_a_breach_at_its_very_instant(start: Callab
     clock = LoopClock()
     platform = start(clock)
     tenant = platform.seed("school", lambda _: None)
+    assert platform.database_clock.now() == clock.now() == clock.start
     incident = tenant.staff.report(severity="critical").must()
     assert incident["created_at"].startswith(clock.start.isoformat()[:19])
     platform.sleep_until(clock.start + 5 * timedelta(hours=1))
+    assert platform.database_clock.now() == clock.now() == clock.start + timedelta(hours=5)
+    assert platform.database_clock.unfollowed() == []
     events = tenant.admin.part(incident["id"], "timeline").must()["events"]
     told = [(event["kind"], event["at"][11:]) for event in events]
     assert told == [
@@ -157,3 +160,21 @@ def test_without_a_door_and_without_libfaketime_no_clock_is_faster(monkeypatch: 
         clocked.faketime(LoopClock(mode="scaled", factor=60))
     monkeypatch.setattr(clocked, "_libfaketime", lambda: "/lib/f.so")
     assert clocked.faketime(LoopClock(mode="scaled", factor=60))["FAKETIME"].endswith(" x60")
+
+
+@pytest.mark.skipif(clocked._libfaketime() is None, reason="libfaketime is not here: apt-get install faketime")
+def test_under_libfaketime_the_served_reference_notices_a_breach_sixty_times_as_soon(
+    start: Callable[..., ClockedPlatform],
+) -> None:
+    clock = LoopClock(mode="scaled", factor=60)
+    platform = start(clock, door=False)
+    tenant = platform.seed("school", lambda _: None)
+    assert abs(platform.database_clock.now() - clock.now()) < MINUTE
+    incident = tenant.staff.report(severity="critical").must()
+    created = datetime.fromisoformat(incident["created_at"])
+    platform.sleep_until(created + 17 * MINUTE)
+    events = tenant.admin.part(incident["id"], "timeline").must()["events"]
+    late = [datetime.fromisoformat(event["at"]) - created for event in events]
+    assert [event["kind"] for event in events] == ["created", "sla_at_risk", "sla_breached", "escalated"]
+    due = [timedelta(), 12 * MINUTE, 15 * MINUTE, 15 * MINUTE]
+    assert all(timedelta() <= at - when < MINUTE for at, when in zip(late, due, strict=True)), late
