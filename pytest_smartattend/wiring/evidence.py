@@ -6,6 +6,7 @@ carries the hash with which the journal must end the test; `wiring.reconciler` h
 
 from __future__ import annotations
 
+import gc
 import json
 import tempfile
 from collections import deque
@@ -140,6 +141,8 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note which test is which check."""
     _note_tests(session.config, "collected", session.items)
+    if makes_a_verdict(session.config):
+        gc.freeze()  # what was imported stays to the end, where pytest would go through it five times: 0.3 s a process
 
 
 def _note_tests(config: pytest.Config, kind: str, items: Sequence[pytest.Item]) -> None:
