@@ -32,8 +32,8 @@ _EVERYWHERE = Scope(everywhere=True)
 class SlaMonitor:
     """Sleeps until the next window is at risk or ends, and tells the incident's timeline.
 
-    The database is asked what falls due next after each look, and each `scan` at the latest; what this worker stores
-    itself is known at once. So an incident of another worker is watched before its first window can be at risk, also
+    The database is asked at each look what falls due next, and each `scan` at the latest; what this worker stores or
+    notices itself is known at once. So an incident of another worker is watched before its first window can be at risk, also
     when that worker dies.
 
     Attributes:
@@ -93,8 +93,6 @@ class SlaMonitor:
                 await self.notice(incident_id)
             except Exception:  # one incident that cannot be told of must not silence the others
                 log.exception("the SLA monitor could not look at incident %s", incident_id)
-        if due:  # each notice has set when its incident must be looked at next
-            _, following = await self._ask(now)
         self._wake_at = min(self._wake_at, following or self._wake_at)
 
     async def _ask(self, now: datetime) -> tuple[Sequence[UUID], datetime | None]:
@@ -111,7 +109,8 @@ class SlaMonitor:
             at = self.clock.now()
             owed = self.owed(incident, at)
             if not owed:  # another worker was first, or the row is from before there was a monitor
-                await self._desk.rows.update(transaction, self._desk.lifecycle.sla.watched(incident))
+                incident = self._desk.lifecycle.sla.watched(incident)
+                await self._desk.rows.update(transaction, incident)
             for notice in owed:
                 change = self._desk.lifecycle.notice(incident, notice, at=at)
                 await self._desk.apply(transaction, change, ACTOR)
@@ -119,6 +118,8 @@ class SlaMonitor:
                 if self.carries_up(incident, notice):
                     incident = (escalated := self.escalation(incident, at)).incident
                     await self._desk.apply(transaction, escalated, ACTOR)
+        if incident.sla_watch_at is not None and incident.sla_watch_at > at:  # else it would be looked at for ever
+            self.expect(incident)
 
     def owed(self, incident: Incident, at: datetime) -> list[Notice]:
         """What has to be told of an incident whose row is locked."""
