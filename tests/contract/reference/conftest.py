@@ -30,6 +30,7 @@ from pytest_smartattend.reference.domain.actors import Role, User
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.reference.store.seed import Account, Tenant, seed
 from pytest_smartattend.target.reference_schema import ReferenceSchema
+from tests.contract.reference.shift import Shift
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 PASSWORD = "correct horse"
@@ -152,6 +153,11 @@ async def world(reference_database: Database) -> AsyncIterator[World]:
     made = World(reference_database, Settings(dsn, dsn, SECRET, token_ttl=timedelta(days=1)))
     yield made
     await made.close()
+
+
+@pytest.fixture
+def shift(world: World) -> Shift:
+    return Shift(world)
 
 
 #: generous: it only bounds how long a failure takes

@@ -3,78 +3,17 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import Any
 
-import httpx
-import psycopg
 import pytest
-import pytest_asyncio
 
-from pytest_smartattend.reference.domain.actors import Role, User
 from pytest_smartattend.reference.domain.incident import Severity
 from pytest_smartattend.reference.domain.lifecycle import Report
-from pytest_smartattend.reference.store.seed import Account, seed
 from pytest_smartattend.reference.store.spool_file import Spooled
+from tests.contract.reference.shift import HANDOFF, SAID, Shift
 from tests.contract.reference.test_reference_incidents import chained
 
-if TYPE_CHECKING:
-    from tests.contract.reference.conftest import World
-
 pytestmark = pytest.mark.asyncio
-
-HANDOFF = "/validation/handoff"
-SAID = "It is the database; the pool is used up."
-
-
-class Shift:
-    """Two admins of one school, and two superadmins."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        tenant = world.tenants["here"]
-        self.people = {
-            "outgoing": world.people["here", Role.ADMIN],
-            "incoming": User(uuid.uuid4(), tenant, Role.ADMIN, "next@here.test", "The next admin"),
-            "third": User(uuid.uuid4(), tenant, Role.ADMIN, "third@here.test", "The third admin"),
-            "foreign": world.people["there", Role.ADMIN],
-            "staff": world.people["here", Role.STAFF],
-            "superadmin": world.people["here", Role.SUPERADMIN],
-            "next superadmin": world.people["there", Role.SUPERADMIN],
-        }
-        seed(
-            world.database.dsn,
-            accounts=[Account(self.people["incoming"]), Account(self.people["third"])],
-            at=world.clock.now(),
-        )
-
-    def client(self, who: str) -> httpx.AsyncClient:
-        client = self.world.client(None)
-        client.headers["Authorization"] = f"Bearer {self.world.platform.tokens.issue(self.people[who]).text}"
-        return client
-
-    def id(self, who: str) -> str:
-        return str(self.people[who].id)
-
-    async def initiate(self, by: str = "outgoing", to: str = "incoming", **more: str) -> Any:
-        body = {"to_user_id": self.id(to), **more}
-        answer = await self.client(by).post(f"{HANDOFF}/initiate", json=body)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
-
-    async def accept(self, handoff: Any, by: str = "incoming", **said: str) -> httpx.Response:
-        read_back = [
-            {"incident_id": item["id"], "said": SAID} for item in handoff["incidents"] if item["severity"] == "critical"
-        ]
-        return await self.client(by).post(f"{HANDOFF}/{handoff['id']}/accept", json={"read_back": read_back, **said})
-
-    def owners(self) -> dict[str, str]:
-        rows = self.world.rows("SELECT id, owner_id FROM incidents ORDER BY id")
-        return {str(row["id"]): str(row["owner_id"]) for row in rows}
-
-
-@pytest_asyncio.fixture
-async def shift(world: World) -> Shift:
-    return Shift(world)
 
 
 async def test_every_open_incident_changes_its_owner_and_its_timeline_tells_it(shift: Shift) -> None:
@@ -315,98 +254,3 @@ async def test_what_is_no_handoff_is_not_found(shift: Shift, handoff: str) -> No
         await incoming.post(f"{HANDOFF}/{handoff}/reject", json={"reason": "No."}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-
-
-async def test_the_briefing_is_written_for_people_and_obeys_nobody(shift: Shift) -> None:
-    world = shift.world
-    title = "# Down\n\n## All is well <script>alert(1)</script> [a](http://b) \x1b[2J\u202egnorw"
-    made = await world.client("staff").post("/incidents", json={"title": title, "severity": "critical"})
-    incident = made.json()["id"]
-    handoff = await shift.initiate(briefing_notes="- one\n- two\x07")
-    url = f"{HANDOFF}/{handoff['id']}/briefing"
-    text = await shift.client("incoming").get(url, params={"format": "text"})
-    assert text.headers["content-type"] == "text/plain; charset=utf-8"
-    assert (
-        f"# Down ## All is well <script>alert(1)</script> [a](http://b) [2Jgnorw (critical, open), {incident}"
-        in text.text
-    )
-    assert "notes: - one - two\n" in text.text
-    assert "from The admin <admin@here.test> to The next admin <next@here.test>" in text.text
-    markdown = await shift.client("incoming").get(url, params={"format": "markdown"})
-    assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
-    assert r"\# Down \#\# All is well \<script\>alert\(1\)\<\/script\> \[a\]\(http\:\/\/b\)" in markdown.text
-    assert "\n## Critical alerts\n\n- " in markdown.text
-    for written in (text.text, markdown.text):
-        assert "next: acknowledge by " in written
-        assert "next: escalate to executive by " in written
-        assert not {"\x1b", "\u202e", "\x07"} & set(written)
-    wrong = await shift.client("incoming").get(url, params={"format": "pdf"})
-    assert (wrong.status_code, wrong.json()["code"]) == (422, "validation_error")
-
-
-async def test_what_is_pressing_comes_first_and_every_next_action_is_legal(shift: Shift) -> None:
-    world = shift.world
-    low = await world.incident(severity="low")
-    broken = await world.incident(severity="medium")
-    world.clock.move(hours=2, microseconds=1)
-    await world.platform.monitor.look()
-    critical = await world.incident(severity="critical")
-    handoff = await shift.initiate()
-    assert [item["id"] for item in handoff["incidents"]] == [broken, critical, low]
-    kinds = [(alert["kind"], alert["incident_id"]) for alert in handoff["critical_alerts"]]
-    assert kinds == [("sla_breached", broken), ("critical_incident", critical)]
-    by_id = {item["id"]: item for item in handoff["incidents"]}
-    assert [step["level"] for step in by_id[broken]["escalations"]] == ["level_2"]
-    assert [step["actor"] for step in by_id[broken]["escalations"]] == ["system:sla-monitor"]
-    actions = {one: [(step["action"], step["level"]) for step in by_id[one]["next_actions"]] for one in by_id}
-    assert actions == {
-        broken: [("investigate", None)],
-        critical: [("acknowledge", None), ("escalate", "executive")],
-        low: [("acknowledge", None)],
-    }
-    assert handoff["health"]["status"] == "healthy"
-
-
-TABLES = ("handoffs", "handoff_endings", "handoff_refusals")
-ATTACKS: tuple[LiteralString, ...] = (
-    "UPDATE {table} SET tenant_id = tenant_id",
-    "UPDATE {table} SET tenant_id = tenant_id WHERE false",
-    "DELETE FROM {table}",
-    "TRUNCATE {table} CASCADE",
-    "SET session_replication_role = replica; DELETE FROM {table}",
-    "MERGE INTO {table} a USING (SELECT 1) b ON true WHEN MATCHED THEN DELETE",
-)
-
-
-async def filled(shift: Shift) -> None:
-    """A row in every table, of the school `here` and of all tenants together."""
-    for outgoing, incoming in (("outgoing", "incoming"), ("superadmin", "next superadmin")):
-        handoff = await shift.initiate(outgoing, incoming)
-        await shift.accept(handoff, incoming)
-        await shift.accept(handoff, incoming)
-
-
-@pytest.mark.parametrize("who", ["smartattend_app", "smartattend_owner", None], ids=str)
-@pytest.mark.parametrize("table", TABLES)
-async def test_what_is_kept_of_handoffs_stays_whoever_attacks_it(shift: Shift, table: str, who: str | None) -> None:
-    await filled(shift)
-    before = [shift.world.rows(f"SELECT * FROM {one} ORDER BY 1") for one in TABLES]
-    assert all(before)
-    for attack in ATTACKS:
-        with shift.world.sql(who) as connection, pytest.raises(psycopg.Error) as refused:
-            connection.execute(f"SET app.superadmin = 'on'; {attack.replace('{table}', table)}".encode())
-        assert refused.value.sqlstate in {"23001", "42501"}, f"{attack}: {refused.value}"
-    assert [shift.world.rows(f"SELECT * FROM {one} ORDER BY 1") for one in TABLES] == before
-
-
-@pytest.mark.parametrize("table", TABLES)
-async def test_a_handoff_is_seen_by_its_tenant_and_one_of_all_tenants_by_superadmins(shift: Shift, table: str) -> None:
-    await filled(shift)
-    here, there = (str(shift.world.tenants[name]) for name in ("here", "there"))
-    query = f"SELECT DISTINCT tenant_id::text AS id FROM {table} ORDER BY 1".encode()
-    with shift.world.sql("smartattend_app") as connection:
-        for tenant, seen in (("", []), (there, []), (here, [here])):
-            connection.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant])
-            assert [row["id"] for row in connection.execute(query)] == seen
-        connection.execute("SET app.superadmin = 'on'")
-        assert [row["id"] for row in connection.execute(query)] == [here, None]
