@@ -7,108 +7,18 @@ From a row's name everything else is derived: ``schema`` is ``--smartattend-sche
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_smartattend import option_values as values
 from pytest_smartattend.errors import UsageError
 
 if TYPE_CHECKING:
     import pytest
 
 Parse = Callable[[str], Any]
-
-TARGETS = ("reference", "command", "url")
-
-
-def _text(value: str) -> str:
-    return value.strip()
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[,\s]+", value) if part)
-
-
-def _seconds(value: str) -> float:
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h)?", value.strip().lower())
-    if value.strip() in {"", "0"}:
-        return 0.0
-    if not found or not float(found[1]):
-        raise ValueError("such as 90s, 5m or 1h")
-    return float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[found[2] or "s"]
-
-
-def _ids(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _folder(value: str) -> Path:
-    if not value.strip():
-        raise ValueError("a folder")
-    return Path(value).expanduser().absolute()
-
-
-def _count(value: str) -> int:
-    number = int(value)
-    if number < 0:
-        raise ValueError("a whole number from 0")
-    return number
-
-
-def _workers(value: str) -> int:
-    number = int(value)
-    if not 1 <= number <= 64:
-        raise ValueError("a whole number from 1 to 64")
-    return number
-
-
-def _seed(value: str) -> int:
-    number = int(value, 0)
-    if not 0 <= number < 2**64:
-        raise ValueError("a whole number from 0 to 2**64 - 1")
-    return number
-
-
-def _flag(value: str) -> bool:
-    word = value.strip().lower()
-    if word not in {"1", "true", "yes", "on", "0", "false", "no", "off", ""}:
-        raise ValueError("yes or no")
-    return word in {"1", "true", "yes", "on"}
-
-
-def _version(value: str) -> str:
-    if value and not re.fullmatch(r"\s*(>=|==|)\s*\d{2}(\.\d{1,2})?\s*", value):
-        raise ValueError('a PostgreSQL version such as "18", "==17" or ">=16"')
-    return value.replace(" ", "")
-
-
-def _clock(value: str) -> str:
-    word = value.strip().lower()
-    if word not in {"discrete", "real"} and not re.fullmatch(r"(?!0+(\.0+)?x)\d{1,9}(\.\d{1,9})?x", word):
-        raise ValueError("'discrete', 'real', or how many times as fast as the wall's clock, such as '60x'")
-    return word
-
-
-def _shard(value: str) -> tuple[int, int] | None:
-    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", value.strip())
-    if value.strip() and (not found or not 1 <= int(found[1]) <= int(found[2])):
-        raise ValueError("k/n with k from 1 to n, such as 2/3")
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def _target(value: str) -> str:
-    if value not in {"", *TARGETS}:
-        raise ValueError("'reference', the platform that ships with this package; 'command' or 'url' for yours")
-    return value
-
-
-def _url(value: str) -> str:
-    text = value.strip().rstrip("/")
-    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
-        raise ValueError("a base URL such as https://staging.example.test, without query and without user")
-    return text
 
 
 @dataclass(frozen=True)
@@ -151,85 +61,85 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "target",
         "",
-        _target,
+        values.target,
         "reference, command or url",
         "the platform that the suites test; without it the suites do not run",
     ),
-    Option("command", "", _text, "a command as in a shell", "starts your platform, for the target `command`"),
-    Option("url", "", _url, "a base URL", "where your platform runs already, for the target `url`"),
+    Option("command", "", values.text, "a command as in a shell", "starts your platform, for the target `command`"),
+    Option("url", "", values.url, "a base URL", "where your platform runs already, for the target `url`"),
     Option(
         "adapter",
         "",
-        _text,
+        values.text,
         "reference, or a TOML file",
         "how your platform says what the contract says; `smartattend init` writes one",
     ),
     Option(
         "migrate",
         "",
-        _text,
+        values.text,
         "a command as in a shell",
         "migrates a database for the target `command`, once (reads DATABASE_URL); without it the command does so itself",
     ),
-    Option("platform_workers", 2, _workers, "1 to 64", "worker processes of the reference platform"),
+    Option("platform_workers", 2, values.workers, "1 to 64", "worker processes of the reference platform"),
     Option(
         "postgres",
         "auto",
-        _text,
+        values.text,
         "auto, embedded, embedded-musl, system, container, or a URL postgresql://user@host:port/database",
         "where the throwaway PostgreSQL comes from; auto takes the first that can be had, in that order",
     ),
-    Option("postgres_version", "", _version, '"18", "==17", ">=16"', "the PostgreSQL version that is needed"),
-    Option("postgres_extensions", (), _names, "names, with commas", "extensions that the server must offer"),
-    Option("postgres_locale", "C", _text, "a locale's name", "locale of the throwaway cluster"),
-    Option("postgres_image", "postgres:18", _text, "an image's name", "image of the container provider"),
+    Option("postgres_version", "", values.version, '"18", "==17", ">=16"', "the PostgreSQL version that is needed"),
+    Option("postgres_extensions", (), values.names, "names, with commas", "extensions that the server must offer"),
+    Option("postgres_locale", "C", values.text, "a locale's name", "locale of the throwaway cluster"),
+    Option("postgres_image", "postgres:18", values.text, "an image's name", "image of the container provider"),
     Option(
         "schema",
         "",
-        _text,
+        values.text,
         "SQL files with commas, 'command: PROGRAM ARGS' (reads DATABASE_URL), or 'python: package.module:function'",
         "migrations of your own that make the template of the `database` fixture",
     ),
     Option(
         "keep",
         5,
-        _count,
+        values.count,
         "a whole number from 0",
         "how many databases of failed tests are kept for `smartattend db open`",
     ),
     Option(
         "allow_host",
         (),
-        _names,
+        values.names,
         "host names, with commas",
         "hosts other than loopback that may be written to",
     ),
     Option(
         "checks",
         (),
-        _ids,
+        values.ids,
         "with commas: ids, checks with all their cells, groups, or 'quick'",
         "run only these checks; the verdict is incomplete then. quick: one cell of each scenario",
     ),
     Option(
         "budget",
         0.0,
-        _seconds,
+        values.seconds,
         "90s, 5m, 1h; 0 for none",
         "begin no test after this time; what is cut is not run, and the verdict incomplete",
     ),
-    Option("report", None, _folder, "a folder", "write readiness.json and readiness.html into this folder"),
+    Option("report", None, values.folder, "a folder", "write readiness.json and readiness.html into this folder"),
     Option(
         "history",
         None,
-        _folder,
+        values.folder,
         "a file",
         "append this run's verdict to this file, and show the trend; default: what the last report remembers",
     ),
     Option(
         "strict",
         default=False,
-        parse=_flag,
+        parse=values.flag,
         accepts="yes or no",
         help="let pytest's exit status follow the verdict",
         flag=True,
@@ -237,57 +147,57 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "subject",
         "",
-        _text,
+        values.text,
         "text",
         "what is released: a commit or an image; default: this checkout's commit",
     ),
     Option(
         "scope",
         None,
-        _folder,
+        values.folder,
         "a TOML file",
         "readiness.toml: what is required, not applicable or waived here",
     ),
     Option(
         "requirements",
         None,
-        _folder,
+        values.folder,
         "a TOML file",
         "require what this file says in place of what ships; a gate refuses the document unless told the same",
     ),
     Option(
         "clock",
         "discrete",
-        _clock,
+        values.clock,
         "discrete, real, or a factor such as 60x",
         "how time passes on the `clock` fixture: from deadline to deadline, by the wall, or faster",
     ),
     Option(
         "incidents",
         None,
-        _folder,
+        values.folder,
         "a folder",
         "exported incidents of your own; each file is one more check of the suite of replays",
     ),
-    Option("seed", 20260302, _seed, "0 to 2**64 - 1", "the root of every random decision"),
+    Option("seed", 20260302, values.seed, "0 to 2**64 - 1", "the root of every random decision"),
     Option(
         "shard",
         None,
-        _shard,
+        values.shard,
         "k/n, such as 2/3",
         "run the k-th of n parts; `smartattend merge` puts the n documents together",
     ),
     Option(
         "durations",
         None,
-        _folder,
+        values.folder,
         "a readiness.json",
         "an earlier document, by whose durations the shards are balanced; the same for all of them",
     ),
     Option(
         "sabotage",
         "",
-        _text,
+        values.text,
         "a name of `smartattend prove --list`",
         "plant this defect in the reference platform",
     ),
@@ -348,19 +258,19 @@ def read(config: pytest.Config, environ: dict[str, str] | None = None) -> Settin
         UsageError: a value is not accepted; the message names where it was said.
     """
     variables = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
+    said: dict[str, Any] = {}
     for option in OPTIONS:
         given = config.getoption(option.ini, default=None)
         ini = str(config.getini(option.ini) or "")
         if given is not None:
-            values[option.name] = _parse(option, str(given), option.command_line)
+            said[option.name] = _parse(option, str(given), option.command_line)
         elif option.environment in variables:
-            values[option.name] = _parse(option, variables[option.environment], option.environment)
+            said[option.name] = _parse(option, variables[option.environment], option.environment)
         elif ini:
-            values[option.name] = _parse(option, ini, f"{option.ini} in {config.inipath or 'the ini file'}")
+            said[option.name] = _parse(option, ini, f"{option.ini} in {config.inipath or 'the ini file'}")
         else:
-            values[option.name] = option.default
-    return Settings(**values)
+            said[option.name] = option.default
+    return Settings(**said)
 
 
 def add_to(parser: pytest.Parser) -> None:
