@@ -305,7 +305,8 @@ class _Attempt:
             try:
                 found = self._until()
             except Exception as problem:  # noqa: BLE001 - a look that fails has seen nothing; the last one is told
-                found, self._last = None, f"{type(problem).__name__}: {problem}"
+                # without what pytest adds to an assertion of how it was worked out
+                found, self._last = None, f"{type(problem).__name__}: {problem}".partition("\nassert ")[0]
             if found and not self._over.is_set():
                 self.end = stopwatch.monotonic_ns()
                 self.facts = found

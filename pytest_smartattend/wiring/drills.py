@@ -15,6 +15,7 @@ from pytest_smartattend.wiring.evidence import about
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
+    from pytest_smartattend.options import Settings
     from pytest_smartattend.postgres.schema import Schema
     from pytest_smartattend.target.installation import Startup
     from pytest_smartattend.trials.drills import Drills
@@ -37,6 +38,15 @@ def _drills(config: pytest.Config, evidence: Evidence, theirs: tuple[Startup, Sc
     )
 
 
+def _programs(settings: Settings) -> bool:
+    """Whether this machine has PostgreSQL's programs for the run; a container, asked for or the last resort, has not."""
+    from pytest_smartattend.postgres import choosing
+
+    if settings.postgres == "container" or "://" in settings.postgres:
+        return False
+    return choosing.choose(postgres_wiring.wanted(settings)).binaries is not None
+
+
 @pytest.fixture
 def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Evidence) -> Iterator[Drills]:
     drills = _drills(request.config, _smartattend_evidence)
@@ -49,7 +59,7 @@ def _smartattend_reference_drill(request: pytest.FixtureRequest, _smartattend_ev
     """For the shipped drills: they are about a platform, so they need to be told which."""
     config = request.config
     settings = run_wiring.of(config).settings
-    if settings.postgres == "container" or "://" in settings.postgres:
+    if not _programs(settings):
         raise NotOffered("programs of PostgreSQL on this machine, for servers that a drill may kill and damage")
     theirs = None
     if settings.target != "reference":

@@ -62,6 +62,7 @@ def floors(figures: Figures) -> str:
 def one_round(folder: Path, figures: Figures) -> None:
     """Hold every drill once and note its figures."""
     asked = ["--smartattend-target=reference", f"--smartattend-report={folder}", "-p", "no:cacheprovider", "-q"]
+    asked += ["-o", "asyncio_default_fixture_loop_scope=function"]
     asked += ["-k", DRILLS] if DRILLS else []
     begin = time.perf_counter()
     done = subprocess.run(

@@ -38,6 +38,22 @@ def test_shipped_drills_are_not_run_by_name_where_there_is_nothing_to_kill(
     done.stdout.fnmatch_lines([f"*not run: the target does not offer {said}"])
 
 
+def test_shipped_drills_are_not_run_by_name_where_a_container_is_the_last_resort(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_smartattend.postgres import choosing
+
+        def probe(provider, wanted):
+            yield choosing.Choice("container", "") if provider == "container" else "not here"
+
+        choosing._probe = probe
+        """
+    )
+    done = pytester.run(sys.executable, "-m", "pytest", *SHIPPED, "--smartattend-target=reference")
+    done.assert_outcomes(skipped=6)
+    done.stdout.fnmatch_lines(["*not run: the target does not offer programs of PostgreSQL on this machine*"])
+
+
 def test_a_drill_needs_no_target_and_records_its_steps(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
