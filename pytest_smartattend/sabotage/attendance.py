@@ -55,6 +55,7 @@ class _Hasty:
 
     def __init__(self, store: Any) -> None:  # noqa: ANN401
         self._store = store
+        self.first = store.first
         self._late: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -19,6 +20,12 @@ PATIENCE = 3.0
 
 #: what connections call themselves that watch or prepare, and are none of the platform's
 OURS = "pytest-smartattend"
+#: seconds for which a gate waits for the first to come, and then for others; a platform may end what waits for five
+FIRST, OTHERS = 30.0, 3.0
+_AT_A_GATE = (
+    "select count(distinct l.pid) from pg_locks l join pg_database d on d.oid = l.database"
+    " where d.datname = current_database() and not l.granted"
+)
 _CONNECTIONS = "select count(*) from pg_stat_activity where datname = current_database() and application_name <> %s"
 
 
@@ -99,6 +106,30 @@ class Observer:
                 break
             self.rows("select pg_sleep(%s)", _LOOK_AGAIN)
         return found
+
+    @contextmanager
+    def gate(self, table: str) -> Iterator[Callable[[int], int]]:
+        """Let nobody write to `table` for the length of the ``with``; whoever would waits. Reading goes on.
+
+        Between looking and writing a platform has a moment in which another may look too. The gate keeps that moment open.
+        Where we may only read, there is no gate.
+
+        Yields:
+            a function that waits until so many wait for a lock, for a while at most, and gives how many do.
+        """
+        closed = False
+
+        def gathered(least: int) -> int:
+            if not closed:
+                return 0
+            self.counted(_AT_A_GATE, least=1, patience=FIRST)
+            return self.counted(_AT_A_GATE, least=least, patience=OTHERS)
+
+        with self._connection.transaction():
+            with suppress(psycopg.errors.InsufficientPrivilege), self._connection.transaction():
+                self._connection.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(table)))
+                closed = True
+            yield gathered
 
     def connections(self) -> int:
         """How many connections there are to this database, but for ours."""

@@ -12,8 +12,8 @@ import itertools
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,18 +71,27 @@ class DoorClock:
 
     def watch(self, store: Store) -> None:
         """Time must not move while `store` is asked."""
-        asked = store.transaction
+        begun, asked = store.transaction, store.first
 
         @asynccontextmanager
         async def transaction(*about: Any, **options: Any) -> AsyncIterator[Any]:  # noqa: ANN401
-            self._work += 1
-            try:
-                async with asked(*about, **options) as opened:
+            with self._asking():
+                async with begun(*about, **options) as opened:
                     yield opened
-            finally:
-                self._work -= 1
 
-        store.transaction = transaction  # type: ignore[method-assign]
+        async def first(*about: Any) -> Any:  # noqa: ANN401
+            with self._asking():
+                return await asked(*about)
+
+        store.transaction, store.first = transaction, first  # type: ignore[method-assign, assignment]
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._work += 1
+        try:
+            yield
+        finally:
+            self._work -= 1
 
     def _knock(self) -> None:
         if self._pid == os.getpid():

@@ -62,3 +62,29 @@ def test_one_transaction_after_another_leaves_nothing_behind(database: Database)
         done.set()
         thread.join()
         observer.close()
+
+
+def test_at_a_gate_writers_wait_and_readers_pass(database: Database) -> None:
+    observer = Observer(database.dsn)
+    with psycopg.connect(database.dsn, autocommit=True) as writer, psycopg.connect(database.dsn) as reader:
+        writer.execute("create table records (name text)")
+        thread = threading.Thread(target=writer.execute, args=("insert into records values ('one')",))
+        with observer.gate("records") as gathered:
+            thread.start()
+            assert gathered(1) == 1
+            assert reader.execute("select count(*) from records").fetchone() == (0,)
+            assert thread.is_alive()
+        thread.join()
+    assert observer.value("select count(*) from records") == 1
+    observer.close()
+
+
+def test_who_may_only_read_has_no_gate_and_waits_for_nobody(database: Database) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("create table records (name text)")
+    observer = Observer(database.dsn)
+    observer._connection.execute("set role pg_monitor")
+    with observer.gate("records") as gathered, psycopg.connect(database.dsn, autocommit=True) as writer:
+        writer.execute("insert into records values ('one')")
+        assert gathered(2) == 0
+    observer.close()

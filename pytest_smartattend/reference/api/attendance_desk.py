@@ -77,19 +77,35 @@ class AttendanceDesk:
         """
         if not self.may_submit_for(caller, submission.person_id):
             raise Problem("forbidden", "members submit their own attendance; staff submit for others")
+        tenant_id, answer = caller.scope.tenant_id, await self.again(caller.scope, key)
+        if tenant_id is None or answer is None:
+            tenant_id, answer = await self.first(caller, submission, key)
+        await self.drift.alarm(tenant_id, submission, answer.body, at=self.clock.now())
+        return answer
+
+    async def again(self, scope: Scope, key: Key | None) -> Answer | None:
+        """The first answer to the same request; None where there is none yet.
+
+        Of many who ask again none waits for the others or for a transaction. All else is for `first` to judge.
+        """
+        if key is None or scope.tenant_id is None:
+            return None
+        kept = await self.keys.look(self.store, scope.tenant_id, key)
+        return self.replay(kept) if kept is not None and self.idempotency.same(kept, key) else None
+
+    async def first(self, caller: Caller, submission: Submission, key: Key | None) -> tuple[UUID, Answer]:
+        """Whose submission it is, and its answer, which is kept under the key."""
         async with self.store.transaction(caller.scope) as transaction:
             tenant_id = await self.placed(transaction, caller.scope, submission)
-            answer = await self.before(transaction, tenant_id, key)  # of many who ask again none waits for the others
-            if answer is None and key is not None:
+            if key is not None:
                 await self.keys.hold(transaction, tenant_id, key)
-                answer = await self.before(transaction, tenant_id, key)
+            answer = await self.before(transaction, tenant_id, key)
             if answer is None:
                 answer = await self.decide(transaction, tenant_id, caller, submission)
                 if key is not None:
                     kept = Kept(key.digest, answer.status, answer.body)
                     await self.keys.keep(transaction, tenant_id, key, kept, at=self.clock.now())
-        await self.drift.alarm(tenant_id, submission, answer.body, at=self.clock.now())
-        return answer
+        return tenant_id, answer
 
     def may_submit_for(self, caller: Caller, person_id: UUID) -> bool:
         """Whether the caller may submit this person's attendance."""

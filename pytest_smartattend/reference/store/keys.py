@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, insert, select, text
@@ -10,8 +11,10 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pytest_smartattend.reference.domain.idempotency import Kept, Key
+from pytest_smartattend.reference.store.sessions import Store
 from pytest_smartattend.reference.store.tables import drift_alarms, idempotency_keys
 
+_WITHIN = text("SELECT * FROM answer_within(:tenant, :asked)")
 _HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 
 
@@ -30,11 +33,14 @@ class IdempotencyKeys:
         """Whose keys."""
         return idempotency_keys.c.tenant_id == tenant_id
 
+    async def look(self, store: Store, tenant_id: UUID, key: Key) -> Kept | None:
+        """What was answered under the key; None if it is new, or is being answered now. One round trip."""
+        return _kept(await store.first(_WITHIN, {"tenant": tenant_id, "asked": key.text}))
+
     async def find(self, transaction: AsyncConnection, tenant_id: UUID, key: Key) -> Kept | None:
         """What was answered under the key; None if it is new."""
         statement = select(idempotency_keys).where(self.owned(tenant_id), idempotency_keys.c.key == key.text)
-        row = (await transaction.execute(statement)).first()
-        return Kept(row.digest, row.status, row.answer) if row else None
+        return _kept((await transaction.execute(statement)).first())
 
     async def keep(
         self, transaction: AsyncConnection, tenant_id: UUID, key: Key, answer: Kept, *, at: datetime
@@ -49,6 +55,10 @@ class IdempotencyKeys:
             "at": at,
         }
         await transaction.execute(insert(idempotency_keys), values)
+
+
+def _kept(row: Any) -> Kept | None:  # noqa: ANN401 - a row by names
+    return Kept(row.digest, row.status, row.answer) if row else None
 
 
 class DriftAlarms:

@@ -19,8 +19,11 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import MetaData, NullPool, create_engine
 
 from pytest_smartattend.postgres.server import Database, Server
+from pytest_smartattend.reference.domain.actors import Role, Scope
 from pytest_smartattend.reference.settings import Settings
+from pytest_smartattend.reference.store.accounts import Accounts
 from pytest_smartattend.reference.store.migrate import migrate
+from pytest_smartattend.reference.store.sessions import StoreUnreachable
 from pytest_smartattend.reference.store.tables import INCIDENTS, PLATFORM
 from pytest_smartattend.target.reference_schema import ReferenceSchema
 
@@ -35,13 +38,15 @@ async def silence() -> AsyncIterator[str]:
     """The conninfo of a server that accepts and never says a word."""
     held = []
 
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held.append(writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     yield f"postgresql://smartattend_app@127.0.0.1:{port}/x?sslmode=disable&gssencmode=disable"
     server.close()
+    for _ in range(3):  # what was accepted just now becomes a connection
+        await asyncio.sleep(0)
     for writer in held:
         writer.close()
     await server.wait_closed()
@@ -170,6 +175,33 @@ async def test_connections_that_died_while_unused_are_replaced_without_anybody_n
         )
         assert killed.fetchall()
     assert (await staff.post("/incidents", json=REPORT)).status_code == 201
+
+
+@pytest.mark.asyncio
+async def test_an_account_is_seen_within_its_scope_alone_and_leaves_nothing_behind(world: World) -> None:
+    store, person = world.platform.database, world.people["here", Role.STAFF]
+    find = Accounts().within
+    assert await find(store, Scope(tenant_id=world.tenants["here"]), person.id) == person
+    assert await find(store, Scope(everywhere=True, login_email="me@x"), person.id) == person
+    assert await find(store, Scope(tenant_id=world.tenants["there"]), person.id) is None
+    assert await find(store, Scope(), person.id) is None
+    async with store.transaction(Scope()) as transaction:  # a connection that was asked is bound to nobody
+        bound = await transaction.exec_driver_sql("SELECT current_setting('app.tenant_id', true)")
+        assert bound.scalar_one() == ""
+    assert await asyncio.gather(*(find(store, person.scope, person.id) for _ in range(40))) == [person] * 40
+    open_now = world.rows("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND xact_start < now()")
+    assert open_now == []
+
+
+@pytest.mark.asyncio
+async def test_who_asks_for_an_account_waits_no_longer_than_the_deadline(world: World) -> None:
+    app = world.start(quick(world.settings))
+    store, person = app.state.platform.database, world.people["here", Role.STAFF]
+    with world.sql() as connection, connection.transaction():
+        connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnreachable):
+            await Accounts().within(store, person.scope, person.id)
+    assert await Accounts().within(store, person.scope, person.id) == person
 
 
 @pytest.mark.asyncio
