@@ -21,13 +21,15 @@ COMMAND = f"{sys.executable} -m pytest_smartattend.reference.serve"
 SUITES = "pytest_smartattend.suites.scenarios."
 
 
-def outcomes(pytester: pytest.Pytester, *arguments: str) -> tuple[dict[str, tuple[str, str]], str]:
+def outcomes(
+    pytester: pytest.Pytester, *arguments: str, timeout: float = 300
+) -> tuple[dict[str, tuple[str, str]], str]:
     """Check → its outcome and why; and what pytest printed."""
     report = pytester.path / "report"
     done = pytester.run(
         *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--pyargs"),
         *(f"--smartattend-report={report}", *arguments),
-        timeout=300,
+        timeout=timeout,
     )
     document = json.loads((report / "readiness.json").read_bytes())
     found = {
