@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # A run starts a dozen processes of ours; compiling the same modules in each of them takes longer than the checks.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: readiness test lint prove bench pages installs clean
+.PHONY: readiness test lint prove bench pages installs sample clean
 .DEFAULT_GOAL := readiness
 
 $(STAMP): pyproject.toml
@@ -40,6 +40,9 @@ pages: $(STAMP)  ## the page in Chromium, held to axe's rules; screenshots in re
 
 installs: $(STAMP)  ## wheel and sdist in empty environments, offline, on every Python that is here
 	bash .ci/install-lane.sh
+
+sample: $(STAMP)  ## reports/sample.{json,html}, the report that is committed, from a real run of some minutes
+	bash .ci/sample.sh
 
 clean:  ## what make and the runs wrote
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis reports/readiness.* reports/proof.json
