@@ -27,10 +27,12 @@ class _Collected:
             self.checks[check[1]] = marks.detected_by(item)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def checks() -> dict[str, tuple[str, ...]]:
     collected = _Collected()
-    pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", str(SUITES)], plugins=[collected])
+    # It is in this process that other tests have imported the suites too, of which pytest would warn.
+    words = ["--collect-only", "-qq", "-p", "no:cacheprovider", "-p", "no:warnings"]
+    pytest.main([*words, str(SUITES)], plugins=[collected])
     return collected.checks
 
 

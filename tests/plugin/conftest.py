@@ -34,10 +34,8 @@ def test_second(evidence, cell):
     evidence.invariant("it holds", True)
 """
 
-#: plugins of the development environment that take seconds to import and have no part in this
-UNRELATED = tuple(
-    word for name in ("schemathesis", "hypothesispytest", "pytest_postgresql") for word in ("-p", f"no:{name}")
-)
+#: plugins of the development environment that have no part in this, and take longer to import than all the others
+UNRELATED = ("schemathesis", "hypothesispytest", "pytest_postgresql")
 
 
 @dataclass
@@ -79,7 +77,6 @@ class Project:
         """Run pytest with a report; the time limit only ends what hangs."""
         result = self.pytester.runpytest_subprocess(
             "-q",
-            *UNRELATED,
             f"--smartattend-report={self.reports}",
             f"--smartattend-requirements={self.requirements}",
             *arguments,
@@ -105,10 +102,19 @@ class Project:
         return int(result.ret), result.stdout.str() + result.stderr.str()
 
 
+@pytest.fixture(autouse=True)
+def _without_the_unrelated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every pytest that a test starts; pytest-asyncio warns of a project that does not say its loops' scope."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # which takes the variable away when it is made
+    words = [*(f"-p no:{name}" for name in UNRELATED), "-o asyncio_default_fixture_loop_scope=function"]
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(words))
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Three honest checks, and requirements that ask for them."""
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "SMARTATTEND_SEAL_KEY"):
+    for name in ("PYTEST_XDIST_WORKER", "SMARTATTEND_SEAL_KEY"):
         monkeypatch.delenv(name, raising=False)
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     made = Project(pytester, pytester.path / "requirements.toml", pytester.path / "reports")

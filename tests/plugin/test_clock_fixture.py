@@ -15,12 +15,6 @@ from pytest_smartattend.postgres.standalone import throwaway
 from pytest_smartattend.wiring.clock import make
 
 OPTION = next(option for option in OPTIONS if option.name == "clock")
-#: plugins of the development environment that take seconds to import and have no part in this
-UNRELATED = tuple(
-    word
-    for name in ("schemathesis", "hypothesispytest", "pytest_postgresql", "html", "metadata")
-    for word in ("-p", f"no:{name}")
-)
 ONE_HOUR = """
     import asyncio
     from datetime import timedelta
@@ -40,7 +34,7 @@ def _strict_project(pytester: pytest.Pytester) -> None:
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *UNRELATED, *arguments)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
 
 
 def test_an_async_test_runs_on_the_clock_and_keeps_its_name(pytester: pytest.Pytester) -> None:

@@ -35,10 +35,6 @@ def _collected(project: Project, configuration: str) -> list[str]:
         "pytest_smartattend.suites",
         "--collect-only",
         "-q",
-        "-p",
-        "no:schemathesis",
-        "-p",
-        "no:hypothesispytest",
     )
     return sorted(line.rpartition("/")[2] for line in result.outlines if "::" in line)
 
