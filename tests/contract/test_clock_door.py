@@ -117,8 +117,9 @@ def test_something_that_is_due_again_and_again_is_told(door: ClockDoor, monkeypa
 def start(postgres: Server, tmp_path: Path) -> Iterator[Callable[..., ClockedPlatform]]:
     with ExitStack() as closing:
 
-        def make(on: LoopClock, *, door: bool = True) -> ClockedPlatform:
+        def make(on: LoopClock, *, door: bool = True, **environment: str) -> ClockedPlatform:
             adapter = read("reference", tmp_path).model_copy(update={"clock": Clock(door=door)})
+            adapter.start.environment.update(environment)
             database = postgres.pool(ReferenceSchema()).take()
             platform = ClockedPlatform(on, COMMAND, adapter, postgres, database, tmp_path, tmp_path / "scratch")
             closing.callback(platform.close)
@@ -167,7 +168,9 @@ def test_under_libfaketime_the_served_reference_notices_a_breach_sixty_times_as_
     start: Callable[..., ClockedPlatform],
 ) -> None:
     clock = LoopClock(mode="scaled", factor=60)
-    platform = start(clock, door=False)
+    # its patience runs sixty times as fast too: two seconds of it would be a thirtieth of ours
+    patience = {"DB_DEADLINE_MS": "300000", "DB_CONNECT_TIMEOUT": "120", "HEALTH_DEADLINE_MS": "120000"}
+    platform = start(clock, door=False, **patience)
     tenant = platform.seed("school", lambda _: None)
     assert abs(platform.database_clock.now() - clock.now()) < MINUTE
     incident = tenant.staff.report(severity="critical").must()
