@@ -1,23 +1,31 @@
 #!/usr/bin/env bash
 # The install lane: wheel and sdist, each in an empty environment, offline from a wheelhouse, for every Python from 3.11
-# that is here; with pytest 8.4 and the newest; with and without extras; a suite run from there; mypy on a user's example.
+# that is here, naming those that are not; with pytest 8.4 and the newest; with and without extras; a suite run from there;
+# mypy on a user's example.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 tools=$(mktemp -d "${TMPDIR:-/tmp}/smartattend-install-lane.XXXXXX")
 trap 'rm -rf "$tools"' EXIT
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=2  # 2: errors only
 unset PYTHONPATH PYTEST_ADDOPTS
 
 say() { printf -- '-- %s\n' "$1"; }
 
-pythons=()
-for candidate in python3.11 python3.12 python3.13 python3.14 ~/.pyenv/versions/3.1[1-9]*/bin/python; do
-  path=$(command -v "$candidate" || true)
-  [ -n "$path" ] && "$path" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-  version=$("$path" -c 'import sys; print(*sys.version_info[:2], sep=".")')
-  [[ " ${pythons[*]-} " == *" $version="* ]] || pythons+=("$version=$path")
+pythons=() absent=()
+for version in 3.11 3.12 3.13 3.14; do
+  found=
+  for candidate in "python$version" ~/.pyenv/versions/"$version".*/bin/python; do
+    path=$(command -v "$candidate" || true)
+    # a shim may stand for a version that is not chosen, and Debian's lacks ensurepip without python3-venv
+    if [ -n "$path" ] && "$path" -c "import sys, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null; then
+      found=$path
+      break
+    fi
+  done
+  if [ -n "$found" ]; then pythons+=("$version=$found"); else absent+=("$version"); fi
 done
+[ ${#pythons[@]} -gt 0 ] || { echo "no Python from 3.11 with venv is here; on Debian: apt-get install python3-venv"; exit 1; }
 
 git ls-files -z | tar --null -T - -cf - | (mkdir "$tools/source" && tar -xf - -C "$tools/source")
 "${PYTHON:-.venv/bin/python}" -m build --no-isolation --outdir "$tools/dist" "$tools/source" >"$tools/build.log" 2>&1 \
@@ -45,7 +53,7 @@ for entry in "${pythons[@]}"; do
   environment "with-$version" "$python" "$wheel[embedded]" mypy
   elsewhere "$tools/with-$version/bin/smartattend" doctor >"$tools/doctor.log" || { cat "$tools/doctor.log"; exit 1; }
   elsewhere "$tools/with-$version/bin/python" -m pytest --pyargs pytest_smartattend.suites -q -p no:cacheprovider \
-    --smartattend-target=reference --smartattend-checks=scenarios/security-breach,simulations/multi-escalation
+    -o asyncio_default_fixture_loop_scope=function --smartattend-target=reference --smartattend-checks=scenarios/security-breach,simulations/multi-escalation
 done
 
 version=${pythons[0]%%=*} python=${pythons[0]#*=}
@@ -54,7 +62,7 @@ say "Python $version, pytest 8.4"
 "$python" -m venv "$tools/old"
 "$tools/old/bin/python" -m pip install --no-index --find-links "$tools/house-8.4" "$wheel[embedded]" 'pytest==8.4.*'
 elsewhere "$tools/old/bin/python" -m pytest --pyargs pytest_smartattend.suites -q -p no:cacheprovider -n 2 \
-  --smartattend-target=reference --smartattend-checks=scenarios/security-breach,simulations/multi-escalation
+  -o asyncio_default_fixture_loop_scope=function --smartattend-target=reference --smartattend-checks=scenarios/security-breach,simulations/multi-escalation
 
 say "Python $version, wheel without extras: it says what is missing, and what needs nothing works"
 environment without "$python" "$wheel"
@@ -86,4 +94,5 @@ elsewhere "$tools/with-$version/bin/mypy" --strict right.py
 if elsewhere "$tools/with-$version/bin/mypy" --strict wrong.py >"$tools/mypy.log"; then
   echo "mypy found nothing wrong in wrong.py"; exit 1
 fi
-say "done: $(printf '%s ' "${pythons[@]%%=*}")"
+say "done with Python $(printf '%s ' "${pythons[@]%%=*}")"
+[ ${#absent[@]} -eq 0 ] || say "skipped, not here: Python $(printf '%s ' "${absent[@]}")"
