@@ -9,7 +9,6 @@ import pytest
 
 from pytest_smartattend import marks
 from pytest_smartattend.errors import UsageError
-from pytest_smartattend.readiness.requirements import covers
 from pytest_smartattend.wiring import run as run_wiring
 
 #: the name that stands for one cell of each scenario: enough for the inner loop, in seconds
@@ -25,6 +24,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     names = run_wiring.of(config).settings.checks
     if not names:
         return
+    from pytest_smartattend.readiness.requirements import covers
+
     ids = [_id_of(item) for item in items]
     _all_known(names, ids)
     quick = _quick(ids) if QUICK in names else frozenset()
@@ -47,6 +48,8 @@ def _id_of(item: pytest.Item) -> str:
 
 
 def _all_known(names: Sequence[str], ids: Sequence[str]) -> None:
+    from pytest_smartattend.readiness.requirements import covers
+
     for name in names:
         if name != QUICK and not any(covers(name, one) for one in ids if one):
             bases = sorted({one.partition("[")[0] for one in ids if one} | {*ids} - {""})
