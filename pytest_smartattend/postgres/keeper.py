@@ -181,7 +181,9 @@ def unpack(archive: str, into: str) -> bool:
 
         try:
             with tarfile.open(archive) as opened:
-                opened.extractall(into, numeric_owner=True, filter="fully_trusted")  # noqa: S202 - we packed it
+                # we packed it; Python before 3.11.4 knows no such argument, and has no other way
+                opened.extraction_filter = lambda member, _: member
+                opened.extractall(into, numeric_owner=True)  # noqa: S202
             whole = True
         except (OSError, tarfile.TarError):
             whole = False
