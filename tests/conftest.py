@@ -1,9 +1,10 @@
-"""What holds for all of the plugin's own tests."""
+"""What holds for our own tests."""
 
-from __future__ import annotations
+from contextlib import suppress
 
-from hypothesis import settings
+with suppress(ModuleNotFoundError):  # the lanes install only what they show
+    from hypothesis import settings
 
-# How long an example takes says something about who else uses the machine, and nothing about what is claimed of it.
-settings.register_profile("smartattend", deadline=None)
-settings.load_profile("smartattend")
+    # How long one example takes says nothing here: the machine is shared.
+    settings.register_profile("ours", deadline=None)
+    settings.load_profile("ours")

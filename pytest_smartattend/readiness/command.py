@@ -56,7 +56,10 @@ NEUTRAL = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--target", required=True, help="the platform to test: reference, the one that ships with this package"
+        "--target",
+        required=True,
+        help="the platform to test: reference, the one that ships with this package; or command or url, whose "
+        "--smartattend-… options go behind --",
     )
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="where readiness.json and readiness.html go")
     parser.add_argument("--subject", help="what is released: a commit or an image; default: this checkout's commit")

@@ -75,7 +75,9 @@ CODES: dict[str, Code] = {
     "too_old": Code("incomplete", "it is older than is accepted", "run again"),
     "from_the_future": Code("incomplete", "it is dated in the future", "set the clocks right; run again"),
     "other_target": Code("incomplete", "it is about another target", "gate the document of this target"),
-    "other_subject": Code("incomplete", "it is about another subject", "run against what is to be released"),
+    "other_subject": Code(
+        "incomplete", "it is about another subject", "run on what is to be released, with every change in a commit"
+    ),
     "other_scope": Code("incomplete", "it is about another scope", "run with the gate's readiness.toml"),
     "waived": Code("at_risk", "a required check failed and is waived", "mend it before the waiver ends"),
     "declared_skip": Code("at_risk", "a required check was skipped, as a waiver declares", "let it run again"),

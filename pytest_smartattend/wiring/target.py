@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,16 +26,18 @@ if TYPE_CHECKING:
     from pytest_smartattend.target.reference_platform import ReferencePlatform
 
 PLATFORM = pytest.StashKey[Any]()
+_ASKING = pytest.StashKey[Sequence[pytest.Item]]()
 #: the fixtures that need ``--smartattend-target``
 PLATFORMS = frozenset(
     {"_smartattend_platform", "_smartattend_in_process", "_smartattend_discrete", "_smartattend_reference_drill"}
 )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say at once, and once, that the suites need a target, or that a sabotage is none of the catalogue."""
-    settings = run_wiring.of(config).settings
-    if config.option.collectonly:
+def pytest_configure(config: pytest.Config) -> None:
+    """Say at once, and once, what is wrong with target or sabotage: what a worker of xdist says here is lost."""
+    run = run_wiring.of(config)
+    settings = run.settings
+    if not run.is_controller or config.option.collectonly:
         return
     if settings.sabotage:
         from pytest_smartattend.sabotage import catalogue
@@ -45,18 +47,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 f"--smartattend-sabotage: there is no {settings.sabotage!r}. `smartattend prove --list` shows the "
                 "catalogue; a defect of your own stands in the [[sabotages]] of --smartattend-scope."
             )
-    asks = [item for item in items if not PLATFORMS.isdisjoint(getattr(item, "fixturenames", ()))]
-    if not asks:
-        return
-    if not settings.target:
-        raise pytest.UsageError(
-            f"{len(asks)} of the collected tests need a platform to test, {asks[0].nodeid} for one. "
-            "Say which: --smartattend-target=reference; or command, or url."
-        )
-    if settings.target != "reference":
+    if settings.target not in {"", "reference"}:
         from pytest_smartattend.wiring import adopted
 
         adopted.check(settings, config.rootpath)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a target, say so once and not for every check."""
+    run = run_wiring.of(config)
+    if config.option.collectonly or run.settings.target:
+        return
+    asks = [item for item in items if not PLATFORMS.isdisjoint(getattr(item, "fixturenames", ()))]
+    if asks and run.is_controller:
+        raise pytest.UsageError(_no_target(asks))
+    if asks:  # a worker's error would be lost: one check is left, which says it
+        config.stash[_ASKING] = asks
+        config.hook.pytest_deselected(items=[item for item in items if item is not asks[0]])
+        items[:] = asks[:1]
+
+
+def _no_target(asks: Sequence[pytest.Item]) -> str:
+    return (
+        f"{len(asks)} of the collected tests need a platform to test, {asks[0].nodeid} for one. "
+        "Say which: --smartattend-target=reference; or command, or url."
+    )
 
 
 def _reference(run: run_wiring.Run, server: Server) -> ReferencePlatform:
@@ -213,6 +228,8 @@ def _faults(request: pytest.FixtureRequest, paths: Mapping[str, FaultPath], evid
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """A check that asks for what the target has not got is not run, by name; the others' output begins here."""
+    if asks := item.config.stash.get(_ASKING, None):
+        pytest.fail(_no_target(asks), pytrace=False)
     platform = item.config.stash.get(PLATFORM, None)
     if platform is not None and hasattr(platform, "mark_output"):
         platform.mark_output()

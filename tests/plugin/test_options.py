@@ -84,6 +84,14 @@ def test_the_suites_say_that_they_need_a_target(pytester: pytest.Pytester) -> No
     done.stderr.fnmatch_lines(["*need a platform to test*--smartattend-target=reference*"])
 
 
+def test_under_xdist_it_is_said_once_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_one(platform): pass\ndef test_two(tenant): pass\ndef test_three(): pass")
+    done = pytester.runpytest_subprocess("-n2")
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    done.stdout.fnmatch_lines(["2 of the collected tests need a platform to test*--smartattend-target=reference*"])
+    done.assert_outcomes(errors=1)
+
+
 def test_an_unknown_sabotage_is_a_usage_error(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): pass")
     done = pytester.runpytest_inprocess("--smartattend-sabotage=nothing-like-it")

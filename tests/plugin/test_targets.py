@@ -111,6 +111,7 @@ def test_a_target_without_what_it_needs_is_refused_before_anything_starts(
     pytester: pytest.Pytester, arguments: list[str], told: str
 ) -> None:
     words = [f"--smartattend-{argument}" for argument in arguments]
-    done = pytester.run(sys.executable, "-m", "pytest", "-q", "--pyargs", SUITES + "test_health", *words, timeout=60)
+    suite = [SUITES + "test_health", "-n2"]  # what a worker of xdist says before it runs anything is lost
+    done = pytester.run(sys.executable, "-m", "pytest", "-q", "--pyargs", *suite, *words, timeout=60)
     assert done.ret == 4, done.stdout.str()
     assert told in done.stderr.str()
