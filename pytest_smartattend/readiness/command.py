@@ -150,7 +150,11 @@ def _run_pytest(arguments: argparse.Namespace, reports: Path) -> tuple[int, int]
 
 
 def _interrupted_without(parent: int) -> None:
-    """In the child: when the command is killed, the kernel sends the Ctrl-C that nobody else can. Linux only."""
+    """In the child: when the command is killed, the kernel sends the Ctrl-C that nobody else can. Linux only.
+
+    Also where a shell that put the command into the background had it ignore Ctrl-C.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
         if os.getppid() != parent:
