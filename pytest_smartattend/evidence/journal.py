@@ -107,8 +107,8 @@ class Journal:
 
 
 def _open(path: Path) -> int:
+    # The run's owner made the folder. Where it is gone, so is the run: a worker that made it again would leave it behind.
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as problem:
         raise EvidenceError(

@@ -114,3 +114,9 @@ def test_without_a_folder_the_chain_is_kept_and_nothing_is_written(tmp_path: Pat
     head = journal.append("event", {"name": "x"})
     assert (journal.on_disk, journal.head, list(tmp_path.iterdir())) == (False, head, [])
     assert json.loads(json.dumps({"head": head}))["head"] != journals.START
+
+
+def test_a_folder_that_went_with_its_run_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="no journal can be made"):
+        Journal("run", "gw0", tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
