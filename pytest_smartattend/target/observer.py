@@ -131,9 +131,17 @@ class Observer:
                 closed = True
             yield gathered
 
-    def connections(self) -> int:
-        """How many connections there are to this database, but for ours."""
-        return int(self.value(_CONNECTIONS, OURS))
+    def connections(self, at_rest: int | None = None) -> int:
+        """How many connections there are to this database, but for ours.
+
+        A pool that was overfull is still closing some when its last answer is out; a leaked one stays. So those over
+        `at_rest` are given `PATIENCE` to go, as transactions are by `leftovers`.
+        """
+        found, deadline = int(self.value(_CONNECTIONS, OURS)), time.monotonic() + PATIENCE
+        while at_rest is not None and found > at_rest and time.monotonic() < deadline:
+            self.value("select pg_sleep(0.02)")
+            found = int(self.value(_CONNECTIONS, OURS))
+        return found
 
     def leftovers(self) -> list[dict[str, Any]]:
         """Transactions that stay open and locks that stay waited for, in this database, other than our own.

@@ -85,7 +85,8 @@ def validate_submissions(
     if connections_at_rest is None:
         evidence.expect("locks and transactions left", observer.leftovers(), [])
     else:
-        left = checkers.nothing_left(observer.leftovers(), observer.connections(), connections_at_rest)
+        open_now = observer.connections(at_rest=connections_at_rest)
+        left = checkers.nothing_left(observer.leftovers(), open_now, connections_at_rest)
         judge(evidence, left)
     evidence.measure("records", len(rows), "rows")
 
