@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from pytest_smartattend.evidence import stopwatch
+from pytest_smartattend.evidence import run_directory, stopwatch
 from pytest_smartattend.readiness import folder
 from pytest_smartattend.readiness.gate import ask, check_allowed
 from pytest_smartattend.readiness.gate_command import add_judging_arguments, question_from, told
@@ -89,7 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as closing:
         reports = arguments.report
         if reports is None:
-            reports = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="smartattend-report-")))
+            # as a run's folder: whatever kills this process, the next run removes it
+            reports = run_directory.folder_in(Path(tempfile.gettempdir()), f"{uuid.uuid4().hex[:12]}-{os.getpid()}")
+            closing.enter_context(run_directory.hold(reports))
+            closing.callback(run_directory.remove, reports)
         reports = reports.absolute()
         child, status = _run_pytest(arguments, reports)
         # Only what this very process wrote counts: an older document is of another process, or older than it. Its age is

@@ -114,7 +114,7 @@ def test_a_page_of_four_hundred_checks_is_small_complete_and_needs_no_network(pr
     assert "Content-Security-Policy" in page
 
 
-def _waiting_command(project: Project) -> subprocess.Popen[str]:
+def _waiting_command(project: Project, ctrl_c: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
     """`smartattend readiness` on a check that has begun and never ends."""
     project.file("shipped/__init__.py", "")
     project.file(
@@ -138,6 +138,7 @@ def _waiting_command(project: Project) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),  # noqa: PLW1509 - there are no threads here
     )
     assert begun.read_bytes() == b"x"
     return child
@@ -153,8 +154,11 @@ def test_ctrl_c_on_the_command_reaches_pytest_and_leaves_an_incomplete_document(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_a_killed_command_interrupts_its_pytest_which_cleans_up_and_says_so(project: Project) -> None:
-    child = _waiting_command(project)
+@pytest.mark.parametrize("ctrl_c", [signal.SIG_DFL, signal.SIG_IGN], ids=["in front", "in a shell's background"])
+def test_a_killed_command_interrupts_its_pytest_which_cleans_up_and_says_so(
+    project: Project, ctrl_c: signal.Handlers
+) -> None:
+    child = _waiting_command(project, ctrl_c)
     child.kill()
     output, _ = child.communicate(timeout=60)  # ends when the last process that writes there has ended
     assert child.returncode == -signal.SIGKILL
