@@ -64,8 +64,10 @@ async def _ask(store: Store, held: list[psycopg.AsyncConnection]) -> str:
     try:
         connection = await store.connect()
         held.append(connection)
-        await connection.execute("SELECT 1")
-        await connection.close()
+        try:
+            await connection.execute("SELECT 1")
+        finally:  # also of a check that was ended with the platform
+            await connection.close()
     except TimeoutError:
         return TIMEOUT
     except (psycopg.Error, OSError) as why:

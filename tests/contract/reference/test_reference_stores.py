@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-import sys
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import MetaData, NullPool, create_engine
+from psycopg.pq import TransactionStatus
 
-from pytest_smartattend.postgres.server import Database, Server
+from pytest_smartattend.postgres.server import Server
+from pytest_smartattend.reference.api.health import _ask
 from pytest_smartattend.reference.domain.actors import Role, Scope
 from pytest_smartattend.reference.settings import Settings
 from pytest_smartattend.reference.store.accounts import Accounts
-from pytest_smartattend.reference.store.migrate import migrate
 from pytest_smartattend.reference.store.sessions import StoreUnreachable
-from pytest_smartattend.reference.store.tables import INCIDENTS, PLATFORM
 from pytest_smartattend.target.reference_schema import ReferenceSchema
 
 if TYPE_CHECKING:
@@ -33,23 +30,12 @@ if TYPE_CHECKING:
 REPORT = {"title": "It is down", "severity": "low"}
 
 
-@contextlib.asynccontextmanager
-async def silence() -> AsyncIterator[str]:
-    """The conninfo of a server that accepts and never says a word."""
-    held = []
-
-    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held.append(writer)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    yield f"postgresql://smartattend_app@127.0.0.1:{port}/x?sslmode=disable&gssencmode=disable"
-    server.close()
-    for _ in range(3):  # what was accepted just now becomes a connection
-        await asyncio.sleep(0)
-    for writer in held:
-        writer.close()
-    await server.wait_closed()
+@contextlib.contextmanager
+def silence() -> Iterator[str]:
+    """The conninfo of a server that never says a word: its kernel takes connections, and nobody asks for them."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        port = listener.getsockname()[1]
+        yield f"postgresql://smartattend_app@127.0.0.1:{port}/x?sslmode=disable&gssencmode=disable"
 
 
 class Wire:
@@ -63,11 +49,12 @@ class Wire:
         self._writers: list[asyncio.StreamWriter] = []
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         if isinstance(self._address, str):
             upstream = await asyncio.open_unix_connection(self._address)
         else:
             upstream = await asyncio.open_connection(*self._address)
-        self._writers += [writer, upstream[1]]
+        self._writers.append(upstream[1])
         for source, sink in ((reader, upstream[1]), (upstream[0], writer)):
             task = asyncio.create_task(self._carry(source, sink))
             self._tasks.add(task)
@@ -103,7 +90,7 @@ def quick(settings: Settings) -> Settings:
 
 @pytest.mark.asyncio
 async def test_health_names_the_part_that_is_silent_and_does_not_hang(world: World) -> None:
-    async with silence() as dsn:
+    with silence() as dsn:
         app = world.start(replace(quick(world.settings), incidents_database_url=dsn))
         answers = await asyncio.gather(*(world.client(None, app=app).get("/health") for _ in range(5)))
         assert {answer.status_code for answer in answers} == {503}
@@ -161,6 +148,22 @@ async def test_a_health_check_that_was_given_up_leaves_nothing_waiting(world: Wo
         if asking:
             _, left = await asyncio.wait(asking, timeout=20)
             assert not left
+
+
+@pytest.mark.asyncio
+async def test_a_health_check_that_ends_with_the_platform_closes_its_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await world.platform.database.connect()
+    ask = connection.execute
+    monkeypatch.setattr(connection, "execute", lambda _: ask("SELECT pg_sleep(60)"))
+    monkeypatch.setattr(world.platform.database, "connect", AsyncMock(return_value=connection))
+    asking = asyncio.create_task(_ask(world.platform.database, []))
+    while connection.pgconn.transaction_status != TransactionStatus.ACTIVE:  # noqa: ASYNC110 - libpq tells nobody
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert connection.closed
 
 
 @pytest.mark.asyncio
@@ -263,107 +266,3 @@ async def test_incidents_live_where_their_url_says_and_nothing_spans_both(world:
     with psycopg.connect(second.dsn) as connection:
         assert connection.execute("SELECT count(*) FROM timeline").fetchone() == (2,)
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
-
-
-@pytest.fixture
-def empty(postgres: Server) -> Database:
-    from pytest_smartattend.postgres.schema import EmptySchema
-
-    return postgres.pool(EmptySchema()).take()
-
-
-def tables_of(dsn: str) -> set[str]:
-    with psycopg.connect(dsn) as connection:
-        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-    return {row[0] for row in rows}
-
-
-PLATFORM_TABLES = {
-    "platform_version",
-    "alerts",
-    "tenants",
-    "users",
-    "tenant_settings",
-    "class_sessions",
-    "shifts",
-    "attendance",
-    "attendance_history",
-    "corrections",
-    "correction_reverts",
-    "attendance_refusals",
-    "idempotency_keys",
-    "drift_alarms",
-    "metrics",
-}
-INCIDENT_TABLES = {
-    "incidents_version",
-    "incidents",
-    "timeline",
-    "audit_heads",
-    "escalations",
-    "root_causes",
-    "handoffs",
-    "handoff_endings",
-    "handoff_refusals",
-    "refusals",
-    "exports",
-}
-
-
-def test_each_history_goes_into_its_own_database(empty: Database, postgres: Server) -> None:
-    from pytest_smartattend.postgres.schema import EmptySchema
-
-    second = postgres.pool(EmptySchema()).take()
-    migrate(empty.dsn, second.dsn)
-    assert (tables_of(empty.dsn), tables_of(second.dsn)) == (PLATFORM_TABLES, INCIDENT_TABLES)
-
-
-def test_migrating_again_changes_nothing(reference_database: Database) -> None:
-    before = tables_of(reference_database.dsn)
-    migrate(reference_database.dsn, reference_database.dsn)
-    assert tables_of(reference_database.dsn) == before == PLATFORM_TABLES | INCIDENT_TABLES
-
-
-def test_two_processes_may_migrate_at_once(empty: Database) -> None:
-    program = "import sys; from pytest_smartattend.reference.store.migrate import migrate; migrate(*sys.argv[1:] * 2)"
-    both = [subprocess.Popen([sys.executable, "-c", program, empty.dsn]) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
-    assert tables_of(empty.dsn) == PLATFORM_TABLES | INCIDENT_TABLES
-
-
-def test_no_superuser_is_needed_to_migrate(empty: Database) -> None:
-    with psycopg.connect(empty.dsn, autocommit=True) as connection:
-        name = f"deployer_{empty.name}"
-        connection.execute(f'CREATE ROLE "{name}" LOGIN CREATEROLE'.encode())
-        connection.execute(f'ALTER DATABASE "{empty.name}" OWNER TO "{name}"'.encode())
-        connection.execute(f'GRANT smartattend_owner, smartattend_app TO "{name}" WITH ADMIN OPTION'.encode())
-    migrate(empty.dsn_as(name), empty.dsn_as(name))
-    assert tables_of(empty.dsn) == PLATFORM_TABLES | INCIDENT_TABLES
-    with psycopg.connect(empty.dsn) as connection:
-        owners = connection.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'").fetchall()
-    assert owners == [("smartattend_owner",)]
-
-
-@pytest.mark.parametrize(("tables", "version"), [(PLATFORM, "platform_version"), (INCIDENTS, "incidents_version")])
-def test_the_tables_that_the_application_knows_are_those_that_the_migrations_make(
-    reference_database: Database, tables: MetaData, version: str
-) -> None:
-    def ours(_: object, name: str | None, kind: str, *__: object) -> bool:
-        return kind == "column" or (kind == "table" and name in {*tables.tables})
-
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(reference_database.dsn), poolclass=NullPool
-    )
-    with engine.connect() as connection:
-        options = {"include_object": ours, "compare_type": True, "version_table": version}
-        differences = compare_metadata(MigrationContext.configure(connection, opts=options), tables)
-    assert differences == []
-
-
-def test_the_roles_can_log_in_and_nothing_else(reference_database: Database) -> None:
-    with psycopg.connect(reference_database.dsn) as connection:
-        roles = connection.execute(
-            "SELECT rolname, rolcanlogin, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
-            " FROM pg_roles WHERE rolname IN ('smartattend_app', 'smartattend_owner') ORDER BY 1"
-        ).fetchall()
-    assert roles == [("smartattend_app", True, False), ("smartattend_owner", True, False)]
