@@ -79,12 +79,34 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
+    parser.set_defaults(error=parser.error)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == command:  # only the chosen command is imported
             importlib.import_module(module).add_arguments(sub)
+            sub.set_defaults(error=sub.error)
     return parser
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command's arguments, with what stands behind ``--`` as `pytest_arguments`.
+
+    argparse takes an option with a space in its value, such as ``--command="node server.js"``, for no option at all.
+    """
+    own, further = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    command = next((word for word in own if word in COMMANDS), None)
+    arguments, stray = _parser(command).parse_known_args(own)
+    takes_further = hasattr(arguments, "pytest_arguments")
+    if takes_further:
+        stray = [*arguments.pytest_arguments, *stray]
+        arguments.pytest_arguments = list(further)
+    elif further:
+        stray = [*stray, "--", *further]
+    if stray:
+        advice = "; options of pytest, --smartattend-… among them, go behind --" if takes_further else ""
+        arguments.error(f"unrecognized arguments: {' '.join(stray)}{advice}")
+    return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,16 +116,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         the command's exit status; 2 for wrong usage.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    command = next((word for word in words if word in COMMANDS), None)
-    parser = _parser(command)
-    arguments = parser.parse_args(words)
+    arguments = parse(words)
     if arguments.version:
         from importlib.metadata import version
 
         print(f"pytest-smartattend {version('pytest-smartattend')}")
         return 0
     if arguments.command is None:
-        parser.print_help()
+        _parser(None).print_help()
         return 2
     try:
         return int(importlib.import_module(COMMANDS[arguments.command][0]).run(arguments))

@@ -19,6 +19,7 @@ from pytest_smartattend.readiness.gate import Answer, Question, ask
 from pytest_smartattend.readiness.reasons import status_from
 from pytest_smartattend.readiness.summary import headline, one_line, reasons
 from pytest_smartattend.readiness.verdict import all_checks, required_ids
+from pytest_smartattend.readiness.wording import short
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 DEFAULT_AGE = "8d"
@@ -140,7 +141,7 @@ def told(answer: Answer) -> Iterator[str]:
     for reason in answer.allowed:
         yield f"  allowed    {reason.code}: {reason.text()[:240]}"
     seal = answer.document["seal"]
-    yield f"  seal: {seal['says']}; not exercised: {'; '.join(answer.document['not_exercised'])[:200]}"
+    yield f"  seal: {seal['says']}; not exercised: {short('; '.join(answer.document['not_exercised']), 200)}"
 
 
 def _explained(answer: Answer, question: Question) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_smartattend.errors import NotOffered
+from pytest_smartattend.errors import NotOffered, SmartattendError
 from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
     from pytest_smartattend.loop.clock import LoopClock
     from pytest_smartattend.postgres.server import Server
+    from pytest_smartattend.target.adapted import AdaptedPlatform
     from pytest_smartattend.target.client import Operation
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.observer import Observer
     from pytest_smartattend.target.paths import Faults
     from pytest_smartattend.target.paths import Path as FaultPath
     from pytest_smartattend.target.people import Tenant
+    from pytest_smartattend.target.platform import Platform
     from pytest_smartattend.target.reference_platform import ReferencePlatform
 
 PLATFORM = pytest.StashKey[Any]()
@@ -91,17 +93,28 @@ def _reference(run: run_wiring.Run, server: Server) -> ReferencePlatform:
 
 @pytest.fixture(scope="session")
 def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
-    run = run_wiring.of(request.config)
-    if run.settings.target == "reference":
-        platform: Any = _reference(run, request.getfixturevalue("_smartattend_postgres"))
-    else:
-        from pytest_smartattend.wiring import adopted
-
-        platform = adopted.started(request)
+    try:
+        platform: Any = _started(request)
+    except NotOffered:
+        raise
+    except Exception as why:  # each of some hundred checks would say the same again
+        request.session.shouldfail = "the platform does not start; no other check was begun"
+        if isinstance(why, SmartattendError):
+            raise pytest.fail.Exception(str(why), pytrace=False) from None
+        raise
     request.config.stash[PLATFORM] = platform
     about(request.config, "target", platform.describe())
     yield platform
     platform.stop()
+
+
+def _started(request: pytest.FixtureRequest) -> ReferencePlatform | AdaptedPlatform | Platform:
+    run = run_wiring.of(request.config)
+    if run.settings.target == "reference":
+        return _reference(run, request.getfixturevalue("_smartattend_postgres"))
+    from pytest_smartattend.wiring import adopted
+
+    return adopted.started(request)
 
 
 @pytest.fixture

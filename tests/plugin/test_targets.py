@@ -97,6 +97,19 @@ def test_behind_a_url_runs_what_it_permits_and_the_rest_is_named_as_not_run(
         assert what in not_run[check], not_run
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_platform_that_does_not_start_is_said_once_a_worker_and_not_for_every_check(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    words = (f"--smartattend-command={sys.executable} no-such-file", "--smartattend-adapter=reference")
+    found, output = outcomes(pytester, SUITES + "test_health", "--smartattend-target=command", *words, f"-n{workers}")
+    begun = max(1, int(workers))
+    assert [status for status, _ in found.values()] == ["error"] * begun
+    assert output.count("No such file or directory\n") == begun
+    assert "Traceback" not in output
+    assert "the platform does not start; no other check was begun" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
