@@ -1,6 +1,10 @@
 """What holds for our own tests."""
 
+import signal
 from contextlib import suppress
+
+# What a shell starts in its background ignores Ctrl-C, and so would all that is started and interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with suppress(ModuleNotFoundError):  # the lanes install only what they show
     from hypothesis import settings

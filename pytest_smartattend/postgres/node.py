@@ -34,6 +34,11 @@ _TIMELINE = """SELECT CASE WHEN pg_is_in_recovery()
     THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"""
 
+# A receiver that is being ended, or one that begins, may still take what it is sent; and one that ends by itself is begun
+# again until the settings are read.
+_LEFT = """SELECT current_setting('primary_conninfo') = ''
+    AND NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE backend_type = 'walreceiver')"""
+
 
 def _rows(connection: psycopg.Connection, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
     cursor = connection.execute(sql.encode(), parameters or None)
@@ -288,9 +293,7 @@ class Node:
             where what it holds ends, with all that its receiver had been sent. Only now can nodes be compared.
         """
         self.set(primary_conninfo="")
-        self.wait_until(
-            "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming')", "leave its primary"
-        )
+        self.wait_until(_LEFT, "leave its primary")
         return self.lsn()
 
     def become_standby(self, primary: Node) -> None:
