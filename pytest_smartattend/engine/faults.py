@@ -46,6 +46,11 @@ class Fault:
                 raise UsageError(
                     f"{self.kind}: {field.name} cannot be {value!r}. Give {accepted}{' or None' if optional else ''}."
                 )
+        delay, jitter = getattr(self, "delay", _NOTHING), getattr(self, "jitter", _NOTHING)
+        if jitter > delay:  # something would have to arrive before it was sent
+            raise UsageError(
+                f"{self.kind}: jitter {in_words(jitter)} exceeds delay {in_words(delay)}. Give a jitter up to the delay."
+            )
 
     def describe(self) -> str:
         """The fault in plain words, for reports and messages."""
@@ -104,14 +109,6 @@ class Latency(ByteFault):
     kind: ClassVar[str] = "latency"
     delay: timedelta
     jitter: timedelta = _NOTHING
-
-    def __post_init__(self) -> None:
-        """Check also that no piece would have to arrive before it was sent."""
-        super().__post_init__()
-        if self.jitter > self.delay:
-            raise UsageError(
-                f"latency: jitter {in_words(self.jitter)} exceeds delay {in_words(self.delay)}. Give a jitter up to the delay."
-            )
 
     def describe(self) -> str:
         """The fault in plain words."""

@@ -93,14 +93,6 @@ class Delay(HttpFault):
     delay: timedelta
     jitter: timedelta = _NOTHING
 
-    def __post_init__(self) -> None:
-        """Check also that no answer would have to come before it was asked for."""
-        super().__post_init__()
-        if self.jitter > self.delay:
-            raise UsageError(
-                f"delay: jitter {in_words(self.jitter)} exceeds delay {in_words(self.delay)}. Give a jitter up to the delay."
-            )
-
     def describe(self) -> str:
         """The fault in plain words."""
         jitter = f" ± {in_words(self.jitter)}" if self.jitter else ""
