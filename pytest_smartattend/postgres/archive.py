@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from pytest_smartattend.errors import BackupRefused, ServerFailed
 from pytest_smartattend.postgres.cluster import tail
 from pytest_smartattend.postgres.lsn import Lsn, segment_name
-from pytest_smartattend.postgres.node import PATIENCE, Node
+from pytest_smartattend.postgres.node import Node
+from pytest_smartattend.postgres.postmaster import PATIENCE
 from pytest_smartattend.postgres.programs import Programs
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from pytest_smartattend.postgres.archive import Archive
 from pytest_smartattend.postgres.backup import Backup
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.cluster import SUPERUSER, Cluster
-from pytest_smartattend.postgres.node import Ground, Node
+from pytest_smartattend.postgres.node import Node
+from pytest_smartattend.postgres.postmaster import Ground
 from pytest_smartattend.postgres.programs import Programs
 from pytest_smartattend.postgres.recovery_target import END, RecoveryTarget
 from pytest_smartattend.postgres.schema import Schema
