@@ -15,7 +15,13 @@ from pytest_smartattend import marks
 from pytest_smartattend.doctor_command import settings_of_environment
 from pytest_smartattend.errors import EvidenceError, NoServerFound, UsageError
 from pytest_smartattend.readiness import folder, reading, requirements, shards
-from pytest_smartattend.readiness.command import IDLE_PLUGINS, MOST_WORKERS, NEUTRAL
+from pytest_smartattend.readiness.command import (
+    IDLE_PLUGINS,
+    MOST_WORKERS,
+    NEUTRAL,
+    add_target_arguments,
+    target_words,
+)
 from pytest_smartattend.readiness.wording import duration, many
 from pytest_smartattend.wiring.postgres import wanted
 
@@ -34,9 +40,7 @@ _NAMED = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "--target", required=True, help="reference, command or url, as `smartattend readiness` takes it"
-    )
+    add_target_arguments(parser)
     parser.add_argument(
         "--report", type=Path, default=Path("reports"), metavar="FOLDER", help="where the last run's document is"
     )
@@ -110,7 +114,7 @@ def _collected(arguments: argparse.Namespace) -> _Collector:
     for setting in NEUTRAL:
         words += ["-o", setting]
     words += [f"-pno:{name}" for name in IDLE_PLUGINS]
-    words.append(f"--smartattend-target={arguments.target}")
+    words += target_words(arguments)
     if arguments.checks:
         words.append(f"--smartattend-checks={arguments.checks}")
     collector = _Collector()

@@ -54,14 +54,28 @@ NEUTRAL = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+def add_target_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which platform, in the words of `smartattend conform`."""
     parser.add_argument(
         "--target",
         required=True,
-        help="the platform to test: reference, the one that ships with this package; or command or url, whose "
-        "--smartattend-… options go behind --",
+        help="the platform to test: reference, the one that ships with this package; command or url, your own",
     )
+    parser.add_argument("--command", dest="start", metavar="COMMAND", help="starts your platform")
+    parser.add_argument("--url", help="where your platform runs already")
+    parser.add_argument("--adapter", help="how your platform says what the contract says: reference, or a TOML file")
+
+
+def target_words(arguments: argparse.Namespace) -> list[str]:
+    """The same for pytest."""
+    given = {name: getattr(arguments, name) for name in ("target", "url", "adapter")}
+    given["command"] = arguments.start
+    return [f"--smartattend-{name}={value}" for name, value in given.items() if value]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_target_arguments(parser)
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="where readiness.json and readiness.html go")
     parser.add_argument("--subject", help="what is released: a commit or an image; default: this checkout's commit")
     parser.add_argument(
@@ -128,7 +142,7 @@ def command_line(arguments: argparse.Namespace, reports: Path) -> list[str]:
         words += ["-o", setting]
     words += [f"-pno:{name}" for name in IDLE_PLUGINS]
     words += ["-q", "-p", "xdist", f"-n{workers}", "--dist=load", "--maxfail=0"]
-    words += [f"--smartattend-target={arguments.target}", f"--smartattend-report={reports}"]
+    words += [*target_words(arguments), f"--smartattend-report={reports}"]
     for name in ("subject", "scope", "requirements", "sabotage", "shard", "durations", "history"):
         if getattr(arguments, name):
             words.append(f"--smartattend-{name}={getattr(arguments, name)}")
