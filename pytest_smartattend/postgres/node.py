@@ -68,6 +68,17 @@ class Node(Postmaster):
         self.wait_until(_LEFT, "leave its primary")
         return self.lsn()
 
+    def await_quorum(self, quorum: str) -> None:
+        """Wait until commits here wait for `quorum`, which ``synchronous_standby_names`` was set to.
+
+        Sessions read the setting first, and their commits wait when the checkpointer has read it too (syncrep.c,
+        ``sync_standbys_defined``). A connection is accepted only when the postmaster has told everybody to read, and
+        the checkpointer reads before it begins a checkpoint.
+        """
+        self.wait_until("SELECT current_setting('synchronous_standby_names') = %s", "know its quorum", [quorum])
+        with self.connect() as fresh:
+            fresh.execute("CHECKPOINT")
+
     def become_standby(self, primary: Node) -> None:
         """Mark the stopped node's data as a standby's, of `primary`."""
         (self.data / "standby.signal").touch()

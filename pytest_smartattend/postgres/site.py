@@ -116,16 +116,15 @@ class Site:
         """Have every commit wait for `count` of the standbys and receivers called `names`; none: for nobody.
 
         All nodes are told, so that it holds after a promotion too: name every node that may ever be a standby. Waits
-        until `primary` has `count` of them.
+        until `primary` has `count` of them and its commits wait.
         """
         listed = ", ".join(f'"{name}"' for name in names)
+        quorum = f"ANY {count} ({listed})" if names else ""
         for node in self._nodes.values():
-            node.set(synchronous_standby_names=f"ANY {count} ({listed})" if names else "")
+            node.set(synchronous_standby_names=quorum)
         if names:
             primary.wait_until(f"{_STATES} HAVING count(*) >= {count}", "have its quorum", [list(names)])
-        primary.wait_until(
-            "SELECT (current_setting('synchronous_standby_names') <> '') = %s", "know its quorum", [bool(names)]
-        )
+        primary.await_quorum(quorum)
 
     def elect(self, standbys: Sequence[Node]) -> Node:
         """Have `standbys` leave their lost primary, and tell which of them holds the most.

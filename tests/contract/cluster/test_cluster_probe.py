@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def node(shared_field: Field) -> Iterator[Node]:
         sql_writer.make_table(connection)
     yield node
     node.set(synchronous_standby_names="", statement_timeout="0")
-    node.wait_until("SELECT current_setting('synchronous_standby_names') = ''", "need no standby")
+    node.await_quorum("")
 
 
 def keys(node: Node) -> set[str]:
@@ -50,7 +51,7 @@ def in_commit(node: Node) -> int:
 
 def alone(node: Node, **more: str) -> None:
     node.set(synchronous_standby_names=ALONE, **more)
-    node.wait_until("SELECT current_setting('synchronous_standby_names') <> ''", "wait for nobody")
+    node.await_quorum(ALONE)
 
 
 def test_an_insert_that_is_answered_is_stored(node: Node) -> None:
@@ -81,6 +82,18 @@ def test_a_session_ended_in_its_commit_leaves_the_outcome_unknown_for_it_is_stor
 
 def test_a_commit_that_was_told_not_to_wait_is_answered_as_done_and_still_unknown(node: Node) -> None:
     writer = SqlWriter(node.dsn())
+    alone(node)
+    threading.Thread(target=lambda: node.query("SELECT pg_cancel_backend(%s)", [in_commit(node)])).start()
+    with pytest.raises(TargetFailed, match="nobody promises"):
+        writer.write("a")
+    writer.close()
+
+
+def test_commits_wait_for_their_quorum_also_where_the_checkpointer_reads_it_late(node: Node) -> None:
+    writer = SqlWriter(node.dsn())
+    ((checkpointer,),) = node.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+    os.kill(checkpointer, signal.SIGSTOP)
+    threading.Timer(0.05, os.kill, [checkpointer, signal.SIGCONT]).start()
     alone(node)
     threading.Thread(target=lambda: node.query("SELECT pg_cancel_backend(%s)", [in_commit(node)])).start()
     with pytest.raises(TargetFailed, match="nobody promises"):
