@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_smartattend.engine import chain as chain
     from pytest_smartattend.engine import checkers as checkers
     from pytest_smartattend.engine import incident_record as incident_record
+    from pytest_smartattend.engine import linearizability as linearizability
     from pytest_smartattend.engine import record_seal as record_seal
     from pytest_smartattend.engine.dice import Stream as Stream
     from pytest_smartattend.engine.faults import AckLoss as AckLoss
@@ -210,6 +211,7 @@ _HOME = {
     "incident_in": "trials.walk",
     "incident_record": "engine.incident_record",
     "judge": "trials.submissions",
+    "linearizability": "engine.linearizability",
     "load_plan": "trials.plans",
     "locust_storm": "trials.locust_master",
     "pages": "postgres.pages",
@@ -309,6 +311,7 @@ __all__ = [
     "incident_in",
     "incident_record",
     "judge",
+    "linearizability",
     "load_plan",
     "locust_storm",
     "pages",

@@ -29,7 +29,7 @@ class Asked:
             return
         # A hook of git's runs us with these set, and they would name another checkout.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        paths = ["--", "."]
+        paths = ["--", ":/"]  # all of the checkout: the platform may lie beside the folder of its tests
         if reports is not None and reports != root and reports.is_relative_to(root):
             paths.append(f":(exclude){reports.relative_to(root).as_posix()}")
         command = ["git", "-C", str(root), "--no-optional-locks", "status", "--porcelain=v2", "--branch"]

@@ -6,7 +6,6 @@ A drill of somebody else's platform runs somebody else's commands in its place (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from pytest_smartattend.postgres.archive import Archive
 from pytest_smartattend.postgres.backup import Backup
@@ -14,10 +13,6 @@ from pytest_smartattend.postgres.node import Node
 from pytest_smartattend.postgres.recovery_target import END, RecoveryTarget
 from pytest_smartattend.postgres.rewinding import rejoin
 from pytest_smartattend.postgres.site import Site
-
-#: objectives of SPEC 5: within which the platform serves again, and how much of what was acknowledged may be gone
-RTO = {name: timedelta(minutes=minutes) for name, minutes in (("primary", 10), ("corruption", 10), ("incidents", 30))}
-RPO = timedelta(minutes=5)
 
 
 class Operators:

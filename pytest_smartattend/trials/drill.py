@@ -181,14 +181,26 @@ class Drill:
             stored: the keys that are stored now, read past the platform.
             fault: when it had come, in nanoseconds of `stopwatch.monotonic_ns`.
             rto: the most that is accepted; weighed as an objective where it is given.
-            rpo: likewise, of the time in which what was acknowledged is gone.
+            rpo: likewise, of the time in which what was acknowledged is gone. Where it is zero, so is the number of
+                writes: one that is gone takes no time.
             floor: what this machine needed for the bare minimum, in seconds; context, never weighed.
+
+        Raises:
+            StepFailed: `rto` is given, and nothing that began after the fault was acknowledged: an outage without an end
+                has no length.
         """
         recovery = probe.recovery(stored, fault)
         self._draw(probe, recovery, control=False, rto=rto, rpo=rpo, floor=floor)
         for name, value, limit in (("RTO", recovery.rto_seconds, rto), ("RPO", recovery.lost_seconds, rpo)):
             most = None if limit is None else limit.total_seconds()
             self._measure(f"{name} of {self.name}", value, "s", most, objective=limit is not None)
+        none = rpo == timedelta(0)
+        self._measure(f"writes lost by {self.name}", recovery.rpo_rows, "writes", 0.0 if none else None, objective=none)
+        if rto is not None and not recovery.after:
+            raise StepFailed(
+                f"The drill {self.name!r} saw no write acknowledged that began after its fault, for "
+                f"{recovery.rto_seconds:.3f} s. Recover the platform, and let the probe write until it is acknowledged."
+            )
         if floor is not None:
             self._measure(f"floor of {self.name}", floor, "s")
             self._measure(f"RTO of {self.name}, in floors", recovery.rto_seconds / floor, "times")

@@ -33,6 +33,13 @@ def wrote(*keys: str) -> Probe:
     return probe
 
 
+def wrote_again(*keys: str) -> Probe:
+    """The same, and "again" after the instant 2."""
+    probe = wrote(*keys)
+    probe.history.append(Operation(0, "write", "again", None, "ok", None, 3, 4))
+    return probe
+
+
 def test_a_step_ends_when_its_observation_comes_and_keeps_what_was_seen() -> None:
     looks: list[dict[str, Any] | None] = [None, None, {"lsn": "0/3000060"}]
     with Drill("d") as drill:
@@ -158,14 +165,35 @@ def test_what_a_fault_cost_is_measured_against_its_limits_and_told_beside_its_fl
 
     with Drill("d", measure=measure) as drill:
         seen(drill)
-        probe = wrote("a", "b")
-        drill.cost(probe, ["a", "b"], 2, rto=LONG, rpo=SECOND, floor=0.5)
+        drill.cost(wrote_again("a"), ["a", "again"], 2, rto=LONG, rpo=SECOND, floor=0.5)
     assert [(name, unit, limit, objective) for name, _, unit, limit, objective in told] == [
         ("RTO of d", "s", 30, True),
         ("RPO of d", "s", 1, True),
+        ("writes lost by d", "writes", None, False),
         ("floor of d", "s", None, False),
         ("RTO of d, in floors", "times", None, False),
     ]
+
+
+def test_where_nothing_may_be_lost_the_writes_themselves_are_counted() -> None:
+    told: dict[str, tuple[float, str, float | None, bool]] = {}
+
+    def measure(name: str, value: float, unit: str, limit: float | None = None, *, objective: bool = False) -> None:
+        told[name] = (value, unit, limit, objective)
+
+    with Drill("d", measure=measure) as drill:
+        seen(drill)
+        drill.cost(wrote_again("a"), ["a"], 2, rpo=0 * SECOND)  # a loss of no length
+    assert told["RPO of d"] == (0.0, "s", 0.0, True)
+    assert told["writes lost by d"] == (1, "writes", 0.0, True)
+
+
+def test_an_outage_that_nobody_saw_end_is_within_no_limit() -> None:
+    probe = wrote("a", "b")
+    with Drill("d") as drill:
+        seen(drill)
+        with pytest.raises(StepFailed, match="no write acknowledged that began after its fault"):
+            drill.cost(probe, ["a", "b"], 2, rto=LONG)
 
 
 def test_a_control_that_loses_nothing_fails_the_drill() -> None:
