@@ -6,6 +6,7 @@ passes for them, so that hours of an incident take as long as the work in them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -82,7 +83,8 @@ class ClockDoor:
         self._socket.bind(str(path))
         self._socket.listen(64)
         self._closed = False
-        threading.Thread(target=self._accept, name="clock door", daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, name="clock door", daemon=True)
+        self._thread.start()
 
     def _accept(self) -> None:
         while not self._closed:
@@ -161,7 +163,10 @@ class ClockDoor:
     def close(self) -> None:
         """Close the door; who stood there keeps the time that it was told last."""
         self._closed = True
+        with contextlib.suppress(OSError):  # whoever waits in accept is woken by this on Linux, elsewhere by the closing
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self._thread.join()
         with self._lock:
             for one in self._knockers:
                 one.close()

@@ -101,6 +101,14 @@ def test_a_process_that_has_gone_is_forgotten(door: ClockDoor) -> None:
     assert [name for name, _ in rang] == ["b"]
 
 
+def test_a_closed_door_leaves_no_thread_and_no_socket(door: ClockDoor) -> None:
+    Process(door.path, [], [])
+    door.close()
+    assert not door._thread.is_alive()
+    if sys.platform == "linux":  # a socket is listed here for as long as somebody has it, its file or no file
+        assert str(door.path) not in Path("/proc/net/unix").read_text()
+
+
 def test_something_that_is_due_again_and_again_is_told(door: ClockDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_smartattend.target.clock_door._MOST_AT_ONCE", 5)
 
