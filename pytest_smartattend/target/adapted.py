@@ -17,7 +17,7 @@ from pytest_smartattend.target.adapter import Adapter, fill
 from pytest_smartattend.target.client import TIMEOUT, Client, Operation
 from pytest_smartattend.target.gateway import Gateway
 from pytest_smartattend.target.observer import Observer
-from pytest_smartattend.target.operations import operation_of
+from pytest_smartattend.target.operations import TABLES, operation_of
 from pytest_smartattend.target.people import Account, Person, Signer, Tenant
 from pytest_smartattend.target.seed import Seeder
 from pytest_smartattend.target.seeding import FileSeeder, Seeding, StepSeeder
@@ -43,6 +43,7 @@ class AdaptedObserver(Observer):
             raise TargetFailed(
                 f"The database in which the adapter's records live cannot be reached: {why}. Is it up, and may we read it?"
             ) from None
+        self._shown = sorted(records)
         self._connection.execute("set default_transaction_read_only = off")
         for table, query in records.items():
             try:
@@ -61,9 +62,8 @@ class AdaptedObserver(Observer):
             TargetFailed: it does, and not all that is asked for is there.
         """
         try:
-            return super().rows(query, *parameters)
-        except psycopg.errors.UndefinedTable as why:
-            raise NotOffered(f"records: {str(why).splitlines()[0]}") from None
+            with _offered():
+                return super().rows(query, *parameters)
         except psycopg.errors.UndefinedColumn as why:
             raise TargetFailed(
                 f"[records]: {str(why).splitlines()[0]}, which a check asks for: {query[:200]}. Let the table's SQL show it."
@@ -77,6 +77,32 @@ class AdaptedObserver(Observer):
         """
         rows = self.rows(query, *parameters)
         return next(iter(rows[0].values())) if rows else None
+
+    def _stamped(self) -> list[dict[str, Any]]:
+        """As `Observer`, of the contract's tables alone: what a migration tool keeps is stamped by the real clock."""
+        found = self.rows(
+            "select table_name as t, column_name as c from information_schema.columns"
+            " where table_schema = case when %s then pg_my_temp_schema()::regnamespace::text else 'public' end"
+            " and table_name = any(%s) and data_type = 'timestamp with time zone' order by 1, 2",
+            bool(self._shown),
+            self._shown or sorted(TABLES),
+        )
+        if not found:
+            raise NotOffered("records: a column of type timestamp with time zone")
+        return found
+
+    def _lock(self, table: str) -> None:
+        with _offered():
+            super()._lock(table)
+
+
+@contextmanager
+def _offered() -> Iterator[None]:
+    """A table that is not there is one that the adapter does not show."""
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as why:
+        raise NotOffered(f"records: {str(why).splitlines()[0]}") from None
 
 
 class _Offered(httpx.BaseTransport):

@@ -163,7 +163,9 @@ class ClockDoor:
     def close(self) -> None:
         """Close the door; who stood there keeps the time that it was told last."""
         self._closed = True
-        with contextlib.suppress(OSError):  # whoever waits in accept is woken by this on Linux, elsewhere by the closing
+        with contextlib.suppress(
+            OSError
+        ):  # whoever waits in accept is woken by this on Linux, elsewhere by the closing
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()

@@ -80,18 +80,21 @@ class Observer:
 
     def moments(self) -> dict[str, list[datetime]]:
         """Table and column → the instants that are stored there, each once, of every column of that type."""
-        columns = self.rows(
-            "select table_name as t, column_name as c from information_schema.columns where table_schema = 'public'"
-            " and data_type = 'timestamp with time zone' order by 1, 2"
-        )
         asked = sql.SQL("select distinct {1} as at from {0} where {1} is not null order by 1")
         return {
             f"{one['t']}.{one['c']}": [
                 row["at"]
                 for row in self._connection.execute(asked.format(sql.Identifier(one["t"]), sql.Identifier(one["c"])))
             ]
-            for one in columns
+            for one in self._stamped()
         }
+
+    def _stamped(self) -> list[dict[str, Any]]:
+        """Every table and column that holds instants."""
+        return self.rows(
+            "select table_name as t, column_name as c from information_schema.columns where table_schema = 'public'"
+            " and data_type = 'timestamp with time zone' order by 1, 2"
+        )
 
     def counted(self, query: LiteralString, *parameters: object, least: int, patience: float) -> int:
         """The number that `query` gives, as soon as it is `least` or more; after `patience` seconds as it is then.
@@ -127,9 +130,12 @@ class Observer:
 
         with self._connection.transaction():
             with suppress(psycopg.errors.InsufficientPrivilege), self._connection.transaction():
-                self._connection.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(table)))
+                self._lock(table)
                 closed = True
             yield gathered
+
+    def _lock(self, table: str) -> None:
+        self._connection.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(table)))
 
     def connections(self, at_rest: int | None = None) -> int:
         """How many connections there are to this database, but for ours.
