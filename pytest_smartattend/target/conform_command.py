@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.target import adapter
 from pytest_smartattend.target.adapted import AdaptedPlatform
 from pytest_smartattend.target.command_platform import CommandPlatform, schema_of
-from pytest_smartattend.target.conforming import conform
+from pytest_smartattend.target.conforming import Word, conform
+from pytest_smartattend.target.operations import OPERATIONS
 from pytest_smartattend.target.url_platform import UrlPlatform
 
 
@@ -30,19 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line for each operation; 0 when none is answered wrongly, else 1."""
+    """Print a line for each answer and each operation without one; 0 when none is answered wrongly, else 1."""
     read = adapter.read(arguments.adapter, Path.cwd())
     lacking = "command" if arguments.target == "command" and not arguments.start else "url"
     if not (arguments.start if arguments.target == "command" else arguments.url):
         raise UsageError(f"--target={arguments.target} needs --{lacking}=…")
-    counted = {"ok": 0, "not offered": 0, "WRONG": 0}
+    words: dict[str, Word] = {}
     with ExitStack() as closing:
         platform = _platform(arguments, read, closing)
         closing.callback(platform.close)
         for found in conform(platform):
-            counted[found.word] += 1
+            if words.get(found.operation) != "WRONG":
+                words[found.operation] = found.word
             print(f"{found.word:12} {found.operation:42} {found.how}".rstrip())
-    print(f"{counted['ok']} as the contract says, {counted['not offered']} not offered, {counted['WRONG']} wrong")
+    counted = Counter(words.values())
+    print(
+        f"of {len(OPERATIONS)} operations {counted['ok']} as the contract says, {counted['not offered']} not offered, "
+        f"{counted['not tried']} not tried, {counted['WRONG']} wrong"
+    )
     return 1 if counted["WRONG"] else 0
 
 
