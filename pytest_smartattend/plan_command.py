@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ import pytest
 
 from pytest_smartattend import marks
 from pytest_smartattend.doctor_command import settings_of_environment
-from pytest_smartattend.errors import EvidenceError, NoServerFound, UsageError
+from pytest_smartattend.errors import EvidenceError, NoServerFound, SmartattendError, UsageError
 from pytest_smartattend.readiness import folder, reading, requirements, shards
 from pytest_smartattend.readiness.command import (
     IDLE_PLUGINS,
@@ -23,6 +24,7 @@ from pytest_smartattend.readiness.command import (
     target_words,
 )
 from pytest_smartattend.readiness.wording import duration, many
+from pytest_smartattend.wiring import offers
 from pytest_smartattend.wiring.postgres import wanted
 
 #: private fixture → what a check that asks for it needs
@@ -32,7 +34,7 @@ NEEDS = {
     "_smartattend_in_process": "a platform on the virtual clock",
     "_smartattend_discrete": "a platform on the virtual clock",
     "_smartattend_drill": "PostgreSQL clusters of its own",
-    "_smartattend_reference_drill": "the reference platform",
+    "_smartattend_reference_drill": "several instances of a platform, on PostgreSQL clusters of its own",
 }
 #: names of each list before "and … more"
 _NAMED = 8
@@ -61,20 +63,27 @@ class Planned:
     Attributes:
         id: its id.
         group: its group.
-        needs: what it needs, in words.
+        asks: the fixtures among `NEEDS` for which it asks.
     """
 
     id: str
     group: str
-    needs: frozenset[str]
+    asks: frozenset[str]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it needs, in words."""
+        return frozenset(NEEDS[name] for name in self.asks)
 
 
 class _Collector:
-    """Keeps what pytest collects."""
+    """Keeps what pytest collects, and of it what the target does not offer: fixture → in words."""
 
     def __init__(self) -> None:
         self.planned: list[Planned] = []
         self.broken: list[str] = []
+        self.refusal = ""
+        self.lacking: dict[str, str] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -86,9 +95,11 @@ class _Collector:
                 continue
             if check is not None:
                 names = getattr(item, "fixturenames", ())
-                self.planned.append(
-                    Planned(check[1], check[0], frozenset(NEEDS[name] for name in names if name in NEEDS))
-                )
+                self.planned.append(Planned(check[1], check[0], frozenset(NEEDS) & set(names)))
+        self.refusal = offers.refusal(session.config)
+        for name in {name for one in self.planned for name in one.asks}:
+            with contextlib.suppress(SmartattendError):  # it is told of the whole run
+                self.lacking[name] = offers.lacking(session.config, name)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -99,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the plan; 1 where something of it cannot run here, else 0."""
     collected = _collected(arguments)
     last = _last(arguments.report / folder.DOCUMENT)
-    cannot = dict(_cannot(collected.planned, arguments.target))
+    cannot = _cannot(collected, arguments.target)
     for line in _lines(collected, last, arguments):
         print(line)
     for text, checks in cannot.items():
@@ -121,6 +132,13 @@ def _collected(arguments: argparse.Namespace) -> _Collector:
     status = pytest.main([*words, *arguments.pytest_arguments], plugins=[collector])
     if status == pytest.ExitCode.USAGE_ERROR:
         raise UsageError("pytest cannot collect that; what it says is above.")
+    told = bool(collector.broken) and status in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
+    if status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED} and not told:
+        name = getattr(status, "name", "of a plugin's")
+        raise SmartattendError(
+            f"pytest ended with status {int(status)} ({name}) while it collected, so nothing is known of what would run. "
+            "Mend what it says above."
+        )
     return collector
 
 
@@ -167,20 +185,23 @@ def _against_requirements(planned: Sequence[Planned]) -> Iterator[str]:
         yield f"no suite yet: {', '.join(needed.not_yet)}"
 
 
-def _cannot(planned: Sequence[Planned], target: str) -> Iterator[tuple[str, list[str]]]:
-    on_the_clock = [one.id for one in planned if "a platform on the virtual clock" in one.needs]
-    if target != "reference" and on_the_clock:
-        yield "They need a platform in this process, on the virtual clock: only the reference is one.", on_the_clock
-    own = [one.id for one in planned if "the reference platform" in one.needs]
-    if target != "reference" and own:
-        yield "They drive the reference platform's own stores.", own
+def _cannot(collected: _Collector, target: str) -> Mapping[str, Sequence[str]]:
+    """Why → the checks that cannot run for it."""
+    planned = collected.planned
+    cannot: dict[str, list[str]] = {}
+    if collected.refusal and planned:
+        cannot[collected.refusal] = [one.id for one in planned]
+    for one in planned:
+        for lacking in sorted({collected.lacking.get(name, "") for name in one.asks} - {""}):
+            cannot.setdefault(f"The target does not offer {lacking}.", []).append(one.id)
     if target != "url" and planned:
         from pytest_smartattend.postgres.choosing import choose
 
         try:
             choose(wanted(settings_of_environment()))
         except NoServerFound as problem:
-            yield str(problem), [one.id for one in planned]
+            cannot[str(problem)] = [one.id for one in planned]
+    return cannot
 
 
 def _few(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.injectors.node_clocks import NodeClocks
 from pytest_smartattend.loop.clock import LoopClock
 from pytest_smartattend.postgres.database_clock import DatabaseClock
+from pytest_smartattend.target.adapter import Adapter
 from pytest_smartattend.target.clock_door import LONGEST, ClockDoor
 from pytest_smartattend.target.command_platform import CommandPlatform
 
@@ -42,7 +43,7 @@ class ClockedPlatform(CommandPlatform):
         self._following = ExitStack()
         self._database_clock: DatabaseClock | None = None
         self._door: ClockDoor | None = None
-        environment: dict[str, str] = {}
+        environment = followed(adapter, clock)
         if adapter.clock.door:
             path = scratch.parent / f"{scratch.name}.door"
             if len(str(path)) > LONGEST:
@@ -50,13 +51,6 @@ class ClockedPlatform(CommandPlatform):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._door = ClockDoor(path, clock)
             options["clock_door"] = str(path)
-        elif clock.mode == "scaled":
-            environment = faketime(clock)
-        elif clock.mode == "discrete":
-            raise NotOffered(
-                "a clock door, without which time cannot jump: libfaketime does not wake a timer that waits already. "
-                "--smartattend-clock=60x runs simulations under libfaketime"
-            )
         try:
             if server.superuser:
                 self._database_clock = self._following.enter_context(DatabaseClock(database, clock).following())
@@ -115,6 +109,22 @@ class ClockedPlatform(CommandPlatform):
             self._door.close()
             if self._door.path.parent.name.startswith("door-"):
                 self._door.path.parent.rmdir()
+
+
+def followed(adapter: Adapter, clock: LoopClock) -> dict[str, str]:
+    """The variables under which a command follows `clock`, beside its clock door.
+
+    Raises:
+        NotOffered: as `ClockedPlatform`. Starts nothing.
+    """
+    if adapter.clock.door or clock.mode == "real":
+        return {}
+    if clock.mode == "scaled":
+        return faketime(clock)
+    raise NotOffered(
+        "a clock door, without which time cannot jump: libfaketime does not wake a timer that waits already. "
+        "--smartattend-clock=60x runs simulations under libfaketime"
+    )
 
 
 def faketime(clock: LoopClock) -> dict[str, str]:

@@ -34,12 +34,17 @@ def check(settings: Settings, root: Path) -> None:
         pytest.UsageError: an option is missing, or the adapter is not what is accepted.
     """
     try:
-        _check(settings, root)
+        refuse(settings, root)
     except SmartattendError as problem:
         raise pytest.UsageError(str(problem)) from None
 
 
-def _check(settings: Settings, root: Path) -> None:
+def refuse(settings: Settings, root: Path) -> None:
+    """The same for who is not pytest.
+
+    Raises:
+        SmartattendError: see `check`.
+    """
     from pytest_smartattend.target import adapter, url_platform
 
     target = settings.target
@@ -90,20 +95,32 @@ def clocked(config: pytest.Config, server: Server, clock: LoopClock) -> ClockedP
         NotOffered: the target is a URL, or its time cannot be held.
         SmartattendError: it does not start.
     """
-    settings = run_wiring.of(config).settings
-    if settings.target != "command":
-        raise NotOffered("a clock that can be held: it runs elsewhere")
     from pytest_smartattend.target.clocked import ClockedPlatform
+
+    adapter, translator = followed(config, clock)
+    words = _given(config, server, adapter, f"clocked-{next(_NUMBERS)}")
+    return ClockedPlatform(clock, *words, **_options(run_wiring.of(config).settings, translator))
+
+
+def followed(config: pytest.Config, clock: LoopClock) -> tuple[Adapter, Translator | None]:
+    """How a command that can follow `clock` is spoken to. Starts nothing.
+
+    Raises:
+        NotOffered: as `clocked`.
+    """
+    if run_wiring.of(config).settings.target != "command":
+        raise NotOffered("a clock that can be held: it runs elsewhere")
+    from pytest_smartattend.target import clocked
 
     adapter, given = _adapter_and_hook(config)
     if given is not None and not _is_translator(given):
         raise NotOffered("a clock that can be held: the platform is given by a hook")
-    words = _given(config, server, adapter, f"clocked-{next(_NUMBERS)}")
-    return ClockedPlatform(clock, *words, **_options(settings, given))
+    clocked.followed(adapter, clock)
+    return adapter, given
 
 
 def drilled(config: pytest.Config) -> tuple[Startup, Schema]:
-    """How several instances of the platform are started for a drill, and what their databases are made with.
+    """How several instances of the platform are started for a drill, and what their databases are made with. Starts nothing.
 
     Raises:
         NotOffered: it runs elsewhere, or its adapter does not say how.

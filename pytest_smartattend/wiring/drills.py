@@ -54,23 +54,34 @@ def _smartattend_drill(request: pytest.FixtureRequest, _smartattend_evidence: Ev
     drills.close()
 
 
+def theirs(config: pytest.Config) -> tuple[Startup, Schema] | None:
+    """How the adopter's platform is started for the shipped drills; None where it is the reference. Starts nothing.
+
+    Raises:
+        NotOffered: the target, or this machine, has not got what they need.
+    """
+    settings = run_wiring.of(config).settings
+    started = None
+    if settings.target != "reference":
+        from pytest_smartattend.wiring import adopted
+
+        started = adopted.drilled(config)
+    if not _programs(settings):
+        raise NotOffered("programs of PostgreSQL on this machine, for servers that a drill may kill and damage")
+    return started
+
+
 @pytest.fixture
 def _smartattend_reference_drill(request: pytest.FixtureRequest, _smartattend_evidence: Evidence) -> Iterator[Drills]:
     """For the shipped drills: they are about a platform, so they need to be told which."""
     config = request.config
-    settings = run_wiring.of(config).settings
-    if not _programs(settings):
-        raise NotOffered("programs of PostgreSQL on this machine, for servers that a drill may kill and damage")
-    theirs = None
-    if settings.target != "reference":
-        from pytest_smartattend.wiring import adopted
-
-        theirs = adopted.drilled(config)
-        about(config, "target", {"name": f"{theirs[0].adapter.name}, several instances"})
+    started = theirs(config)
+    if started is not None:
+        about(config, "target", {"name": f"{started[0].adapter.name}, several instances"})
     else:
-        sabotage = planting.shipped(settings) or None
+        sabotage = planting.shipped(run_wiring.of(config).settings) or None
         about(config, "target", {"name": "reference, several instances", "sabotage": sabotage})
-    drills = _drills(config, _smartattend_evidence, theirs)
+    drills = _drills(config, _smartattend_evidence, started)
     yield drills
     drills.close()
 

@@ -101,6 +101,64 @@ def test_plan_names_what_a_foreign_target_cannot_run(tmp_path: Path) -> None:
     assert "2 checks would run against url" in shown
 
 
+CLOCKED = "simulations/sla-risk,simulations/one-clock,drills/service-restart,scenarios/reopening"
+
+
+def of_a_command(folder: Path, adapter: str, *further: str) -> tuple[int, str]:
+    words = ("--target=command", "--command=node server.js", f"--adapter={adapter}", f"--checks={CLOCKED}")
+    return smartattend("plan", *words, *further, folder=folder)
+
+
+def test_plan_lets_a_command_do_what_its_adapter_offers(tmp_path: Path) -> None:
+    status, shown = of_a_command(tmp_path, "reference")
+    assert status == 0, shown
+    assert "4 checks would run against command" in shown
+    assert "cannot run here" not in shown
+
+
+def test_plan_says_what_the_adapter_of_a_command_lacks(tmp_path: Path) -> None:
+    (tmp_path / "plain.toml").write_text('name = "plain"\n')
+    status, shown = of_a_command(tmp_path, "plain.toml")
+    assert status == 1
+    assert re.search(
+        r"cannot run here: 2 checks \(simulations/one-clock, simulations/sla-risk\)\n  The target does not offer a clock door",
+        shown,
+    )
+    assert re.search(r"1 check \(drills/service-restart\)\n  The target does not offer instances and servers", shown)
+    status, shown = of_a_command(tmp_path, "plain.toml", "--", "--smartattend-clock=60x")
+    assert status == 1
+    assert re.search(r"simulations/one-clock.*\n  The target does not offer a clock door, without which", shown)
+
+
+def test_plan_says_why_no_run_could_begin(tmp_path: Path) -> None:
+    status, shown = smartattend("plan", "--target=command", "--checks=scenarios/reopening", folder=tmp_path)
+    assert status == 1
+    assert re.search(
+        r"1 check \(scenarios/reopening\)\n  --smartattend-target=command needs --smartattend-command=…", shown
+    )
+    status, shown = of_a_command(tmp_path, "nowhere.toml")
+    assert status == 1
+    assert re.search(r"cannot run here: 4 checks .*\n  The adapter .*nowhere\.toml cannot be read", shown)
+
+
+def test_plan_of_a_collection_that_breaks_off_is_no_plan(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("def pytest_collection_modifyitems(): raise OSError('the disk is full')")
+    status, shown = smartattend("plan", "--target=url", "--checks=scenarios/reopening", folder=tmp_path)
+    assert status == 1
+    assert "the disk is full" in shown
+    assert "0 checks" not in shown
+    assert "smartattend plan: pytest ended with status 3 (INTERNAL_ERROR)" in shown
+
+
+def test_plan_names_what_cannot_be_collected(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").touch()
+    (tmp_path / "own" / "test_broken.py").write_text("raise OSError('the disk is full')")
+    status, shown = smartattend("plan", "--target=url", "--suites=own", folder=tmp_path, PYTHONPATH=".")
+    assert status == 1
+    assert "cannot be collected: own/test_broken.py: E   OSError: the disk is full" in shown
+
+
 def test_plan_of_nothing_that_exists_is_a_usage_error(tmp_path: Path) -> None:
     status, shown = smartattend("plan", "--target=reference", "--checks=scenarios/reopenin", folder=tmp_path)
     assert status == 2
