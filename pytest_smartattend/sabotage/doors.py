@@ -70,11 +70,17 @@ def _always_healthy(app: Any) -> None:  # noqa: ANN401
     app.state.platform.health.healthy = lambda _parts: True
 
 
-class _Debugging:
-    """ASGI middleware that adds a stack trace to every refusal, as a forgotten debug switch would."""
+#: the frames of a stack as Python writes them, without the heading; and a query as a driver logs it
+_FRAMES = '  File "desk.py", line 1, in report\n    incident = rows.insert(body)'
+_QUERY = "INSERT INTO incidents (id, title) VALUES ($1, $2)"
 
-    def __init__(self, app: Any) -> None:  # noqa: ANN401
+
+class _Debugging:
+    """ASGI middleware that adds `told` to every refusal, as a forgotten debug switch would."""
+
+    def __init__(self, app: Any, told: str) -> None:  # noqa: ANN401
         self._app = app
+        self._told = told
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         started: list[Message] = []
@@ -83,9 +89,7 @@ class _Debugging:
             if message["type"] == "http.response.start" and 400 <= message["status"] < 500:
                 started.append(message)
             elif message["type"] == "http.response.body" and started:
-                body = json.dumps(
-                    {**json.loads(message["body"]), "debug": 'Traceback: File "desk.py", line 1'}
-                ).encode()
+                body = json.dumps({**json.loads(message["body"]), "debug": [self._told]}).encode()
                 start = started.pop()
                 kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
                 await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
@@ -116,6 +120,10 @@ class _Lenient:
         await self._app({**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}, changed, send)
 
 
+def _debug(told: str) -> Callable[[Any], None]:
+    return lambda app: app.add_middleware(_Debugging, told=told)
+
+
 DOORS = (
     Sabotage(
         "tenant-filter-off",
@@ -136,7 +144,8 @@ DOORS = (
     Sabotage("expired-token-accepted", "a token is good for ever", _never_expire),
     Sabotage("any-password-accepted", "an address is enough to log in", _accept_any_password),
     Sabotage("health-always-ok", "health answers 200 while the database is down", _always_healthy),
-    Sabotage("innards-shown", "a refusal carries a stack trace", lambda app: app.add_middleware(_Debugging)),
+    Sabotage("innards-shown", "a refusal carries the frames of a stack", _debug(_FRAMES)),
+    Sabotage("query-shown", "a refusal carries the query that was refused", _debug(_QUERY)),
     Sabotage(
         "unknown-field-ignored",
         "a report with a field that does not exist is accepted",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -29,21 +31,32 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "form": (b"title=t&severity=high", "application/x-www-form-urlencoded"),
     "xml": (b"<incident><title>t</title></incident>", "application/xml"),
 }
-INNARDS = (
-    "Traceback",
-    "sqlalchemy",
-    "psycopg",
-    "asyncpg",
-    'File "',
-    "select ",
-    "insert into",
-    "at Object.",
-    "node_modules",
-)
+#: what no answer shows → how it looks; words that a problem may well say, such as "select a severity", are none of it
+INNARDS = {
+    "a stack of Python": r'(?i:traceback)|File "[^"]*", line \d',
+    "a stack of JavaScript": r"\bat Object\.|node_modules",
+    "a driver": r"(?i:sqlalchemy|psycopg|asyncpg)",
+    "a query": r"(?is:\binsert into\b|\bselect\b.+\bfrom\b)",
+}
+
+
+def innards_in(body: object) -> list[str]:
+    """What of `INNARDS` stands in any text of a decoded body."""
+    return [name for name, look in INNARDS.items() if any(re.search(look, text) for text in _texts(body))]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 @pytest.mark.scenario("scenarios/hostile-input")
-@pytest.mark.detects("innards-shown", "unknown-field-ignored")
+@pytest.mark.detects("innards-shown", "query-shown", "unknown-field-ignored")
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_what_makes_no_sense_is_refused_by_name_and_stores_nothing(
     _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, name: str
@@ -53,8 +66,7 @@ def test_what_makes_no_sense_is_refused_by_name_and_stores_nothing(
     answer = tenant.staff.call("POST", "/incidents", content=content, headers={"content-type": kind})
     evidence.invariant("refused as the sender's fault", 400 <= (answer.status or 0) < 500, answer.summary)
     evidence.invariant("as a problem with a code", answer.code is not None, str(answer.headers.get("content-type")))
-    shown = [word for word in INNARDS if word in json.dumps(answer.body)]
-    evidence.expect("innards shown", shown, [])
+    evidence.expect("innards shown", innards_in(answer.body), [])
     stored = _smartattend_observer.value("select count(*) from incidents where tenant_id = %s", tenant.id)
     evidence.expect("incidents stored", stored, 0)
 
