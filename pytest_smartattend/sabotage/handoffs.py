@@ -90,6 +90,16 @@ def _advise_what_cannot_be(app: Any) -> None:  # noqa: ANN401
     advisor.next_actions = next_actions
 
 
+def _advise_the_level_it_has(app: Any) -> None:  # noqa: ANN401
+    advisor = _desk(app).advisor
+    honest = advisor.level_to_carry_to
+
+    def level_to_carry_to(incident: Incident, window: Any) -> Any:  # noqa: ANN401
+        return honest(dataclasses.replace(incident, escalation_level=None), window)
+
+    advisor.level_to_carry_to = level_to_carry_to
+
+
 def _alert_to_open_ones(app: Any) -> None:  # noqa: ANN401
     desk = _desk(app)
     desk.alerts = lambda items, health: advice.alerts([item for item in items if item["status"] == "open"], health)
@@ -280,6 +290,7 @@ HANDOFFS = (
     Sabotage("resolved-left-out", "resolved incidents that nobody has closed are not handed over", _leave_out_resolved),
     Sabotage("escalation-path-missing", "a handoff does not tell how far up an incident was carried", _forget_paths),
     Sabotage("illegal-next-action", "a handoff advises a step that the state forbids", _advise_what_cannot_be),
+    Sabotage("level-advised-again", "a handoff advises the level that an incident has", _advise_the_level_it_has),
     Sabotage(
         "critical-not-alerted", "a critical incident that somebody took is alerted to nobody", _alert_to_open_ones
     ),

@@ -55,6 +55,7 @@ def _people(shift: ShiftChange) -> tuple[str | None, str | None]:
     "escalation-path-missing",
     "escalation-path-by-name",
     "illegal-next-action",
+    "level-advised-again",
     "critical-not-alerted",
     "windows-confused",
 )
@@ -106,13 +107,15 @@ def _faults_of_item(tenant: Tenant, item: dict[str, Any]) -> list[str]:
 def _faults_of_advice(item: dict[str, Any]) -> list[str]:
     """What cannot be done in the incident's state is no advice; nor is silence."""
     faults = [] if item["next_actions"] else ["nothing is advised"]
-    least = contract.LEVELS.index(contract.LEAST_LEVEL[item["severity"]])
+    levels, has = contract.LEVELS, item["escalation_level"]
+    above = levels.index(has) + 1 if has in levels else 0
+    accepted = levels[max(above, levels.index(contract.LEAST_LEVEL[item["severity"]])) :]
     for step in item["next_actions"]:
         ways = {name for (before, _), name in contract.LEGAL.items() if before == item["status"]}
         if step["action"] not in ways:
             faults.append(f"{step['action']} is advised while {item['status']}")
-        if step["action"] == "escalate" and contract.LEVELS.index(step["level"]) < least:
-            faults.append(f"{step['level']} is advised for severity {item['severity']}")
+        if step["action"] == "escalate" and step["level"] not in accepted:
+            faults.append(f"{step['level']} is advised for severity {item['severity']} at {item['escalation_level']}")
     if item["status"] == "open" and "acknowledge" not in {step["action"] for step in item["next_actions"]}:
         faults.append("nobody is told to acknowledge it")
     return faults
