@@ -23,7 +23,8 @@ from typing import Self
 import httpx
 
 from pytest_smartattend.engine.units import MILLISECOND
-from pytest_smartattend.errors import TargetFailed
+from pytest_smartattend.errors import NotOffered, TargetFailed
+from pytest_smartattend.injectors.processes import children_of
 from pytest_smartattend.target.adapter import REFERENCE, Adapter, fill, read
 from pytest_smartattend.target.client import TIMEOUT, Operation, trusted
 from pytest_smartattend.target.command_process import CommandProcess, handed_on
@@ -105,16 +106,19 @@ class Instance:
 
     def family(self) -> list[int]:
         """The process ids of its master and workers."""
-        with contextlib.suppress(OSError):
-            told = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-            return [self.pid, *map(int, told.split())]
-        return [self.pid]
+        return [self.pid, *children_of(self.pid)]
 
     def accepts(self, listening: int) -> bool:
-        """Whether one of its processes still has the socket with this inode open."""
+        """Whether one of its processes still has the socket with this inode open.
+
+        Raises:
+            NotOffered: this system does not tell.
+        """
+        if sys.platform != "linux":
+            raise NotOffered("a look at who has a socket open, for which this system is no Linux")
         word = f"socket:[{listening}]"
         for pid in self.family():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has ended
                 for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                     with contextlib.suppress(OSError):
                         if str(descriptor.readlink()) == word:

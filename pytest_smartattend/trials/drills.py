@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pytest_smartattend.engine.units import MILLISECOND
+from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.node import Node
@@ -65,6 +67,16 @@ class Drills:
         """A drill, to be held in a ``with``. `foreign`: the platform is somebody else's; see `Drill`."""
         theirs = self._startup is not None
         return Drill(name, record=self._record, measure=self._measure, foreign=foreign or theirs, stand_in=theirs)
+
+    @staticmethod
+    def only_linux(what: str) -> None:
+        """Say before a drill begins that it needs `what`: a step that cannot look would wait for it.
+
+        Raises:
+            NotOffered: this is another system.
+        """
+        if sys.platform != "linux":
+            raise NotOffered(f"{what}, for which this system is no Linux")
 
     def site(self) -> Site:
         """A new site: an empty place for servers that this check owns."""
