@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 from pytest_smartattend.errors import UsageError
 from pytest_smartattend.target import contract
 from pytest_smartattend.target.adapter import Adapter, fill, read
-from pytest_smartattend.target.operations import OPERATIONS, operation_of
+from pytest_smartattend.target.operations import OPERATIONS, TABLES, operation_of
 
 WHOLE = """\
 name = "Acme"
@@ -110,8 +111,16 @@ def test_a_path_is_known_by_what_it_says_most_plainly() -> None:
     assert Adapter(name="x").offers("GET /health")
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "adapter.md"
+
+
+def test_every_table_of_the_records_stands_on_their_page() -> None:
+    (row,) = (line for line in PAGE.read_text().splitlines() if line.startswith("| `records` |"))
+    assert set(re.findall(r"`(\w+)`", row.partition("Tables: ")[2])) == TABLES
+
+
 def test_every_key_stands_on_its_page() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "adapter.md").read_text()
+    page = PAGE.read_text()
     models = [Adapter, *(field.annotation for field in Adapter.model_fields.values())]
     keys = [
         name
