@@ -163,9 +163,8 @@ class ClockDoor:
     def close(self) -> None:
         """Close the door; who stood there keeps the time that it was told last."""
         self._closed = True
-        with contextlib.suppress(
-            OSError
-        ):  # whoever waits in accept is woken by this on Linux, elsewhere by the closing
+        # wakes who waits in accept on Linux, where closing does not; elsewhere it is the other way round
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
