@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -35,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_smartattend.errors import UsageError
-from pytest_smartattend.readiness.requirements import CHECK_ID, Requirements, place
+from pytest_smartattend.readiness.requirements import CHECK_ID, Requirements, covers, place
 
 _KEYS: Mapping[str, set[str]] = {
     "not_applicable": {"id", "reason"},
@@ -84,6 +85,24 @@ def load(path: Path | None, requirements: Requirements) -> Scope:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path}: not TOML ({problem}). Mend that line.") from None
     return _Reader(path, content.decode("utf-8"), requirements).read(table, hashlib.sha256(content).hexdigest())
+
+
+def narrowed(whole: Scope, group: str, requirements: Requirements) -> str:
+    """The text of a scope file for one group: what `whole` says of that group, and that the others were not asked for."""
+    required = ", ".join(_quoted(one) for one in whole.required if covers(group, one))
+    others = [{"id": name, "reason": "not asked for in this run"} for name in requirements.groups if name != group]
+    lines = [f"requirements = {_quoted(requirements.version)}", f"required = [{required}]"]
+    lines += [] if whole.postgres is None else [f"postgres = {whole.postgres}"]
+    for kind, entries, more in (("not_applicable", whole.not_applicable, others), ("waivers", whole.waivers, [])):
+        for entry in [*(one for one in entries if covers(group, one["id"])), *more]:
+            lines.append(f"[[{kind}]]")
+            lines += [f"{key} = {text if key == 'expires' else _quoted(text)}" for key, text in entry.items()]
+    return "\n".join([*lines, ""])
+
+
+def _quoted(text: str) -> str:
+    """A text as TOML has it: as JSON, but no pairs of surrogates, and DEL only escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_smartattend.errors import UsageError
 from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.readiness import command, folder
+from pytest_smartattend.readiness import scope as scopes
 from pytest_smartattend.readiness.gate import Answer, Question, ask
 from pytest_smartattend.readiness.requirements import SHIPPED, Requirements, load
 from pytest_smartattend.service.jobs import LOOK, Job, failed
@@ -48,8 +50,7 @@ class Runs:
         scope = self.scope
         suites = self.suites
         if group is not None:
-            scope = job.folder / "readiness.toml"
-            scope.write_text(self._only(group))
+            scope = self._only(group, job.folder)
             if suites == Runs.suites:
                 suites = f"{suites}.{group}"
         told = argparse.Namespace(
@@ -70,14 +71,16 @@ class Runs:
         )
         return command.command_line(told, job.folder / "report")
 
-    def _only(self, group: str) -> str:
-        """A scope that asks for one group and says so, so that the verdict speaks of no other."""
+    def _only(self, group: str, folder: Path) -> Path | None:
+        """The operator's scope narrowed to one group, which says so: the verdict speaks of no other."""
         needed = self._needed()
-        lines = [f"requirements = {json.dumps(needed.version)}"]
-        for name in needed.groups:
-            if name != group:
-                lines += ["[[not_applicable]]", f"id = {json.dumps(name)}", 'reason = "not asked for in this run"']
-        return "\n".join([*lines, ""])
+        try:
+            whole = scopes.load(self.scope, needed)
+        except UsageError:
+            return self.scope  # the run ends with what is wrong with it, as a run of all groups does
+        path = folder / "readiness.toml"
+        path.write_text(scopes.narrowed(whole, group, needed), encoding="utf-8")
+        return path
 
     def _needed(self) -> Requirements:
         return load(self.requirements or SHIPPED)

@@ -121,10 +121,10 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def serve(_smartattend_postgres: Server, tmp_path: Path) -> Iterator[Serve]:
-    """Start a service: ``serve(limits=…, most_jobs=…, sabotage=…)``."""
+    """Start a service: ``serve(limits=…, most_jobs=…, sabotage=…, scope=…)``."""
     with ExitStack() as closing:
 
-        def start(*, sabotage: str = "", database: Database | None = None, **more: Any) -> Running:
+        def start(*, sabotage: str = "", scope: str = "", database: Database | None = None, **more: Any) -> Running:
             database = database or _smartattend_postgres.pool(ReferenceSchema()).take()
             suites, state = tmp_path / "suites", tmp_path / "state"
             suites.mkdir(exist_ok=True)
@@ -132,7 +132,10 @@ def serve(_smartattend_postgres: Server, tmp_path: Path) -> Iterator[Serve]:
             if sabotage:
                 catalogue.plant_in_database(sabotage, database.dsn)
             dsn = database.dsn_as("smartattend_app")
-            runs = Runs("reference", str(suites), tmp_path / "requirements.toml", arguments=("-p", "no:schemathesis"))
+            theirs = tmp_path / "readiness.toml"
+            theirs.write_text(scope)
+            quiet = ("-p", "no:schemathesis")
+            runs = Runs("reference", str(suites), tmp_path / "requirements.toml", theirs if scope else None, 0, quiet)
             options = {"limits": Limits(60, 120), **more}
             app = create_service(Service(Settings(dsn, dsn, SECRET), database.dsn, state, runs, **options))
             if sabotage and (plant := catalogue.by_name()[sabotage].apply_app) is not None:

@@ -80,6 +80,37 @@ def test_the_scenarios_alone_are_ready_for_the_scenarios_and_say_so(serve: Serve
     assert running.outcome(running.start("/validation/simulations"))["status"] == "not_ready"
 
 
+SCOPE = """
+requirements = "test"
+postgres = 9
+required = ["scenarios/ours", "simulations/ours"]
+[[waivers]]
+id = "scenarios/one"
+reason = "ticket 1"
+owner = "Ada"
+expires = 2999-12-31
+[[not_applicable]]
+id = "simulations/one"
+reason = "no clock"
+"""
+
+
+def test_what_the_operator_requires_waives_and_declares_holds_for_the_scenarios_alone_too(serve: Serve) -> None:
+    running = serve(scope=SCOPE)
+    running.checks(HONEST.replace("1 + 1, 2", "1 + 1, 3"))
+    outcome = running.outcome(running.start("/validation/scenarios", "admin"))
+    found = {reason["code"]: reason["evidence"] for reason in outcome["reasons"]}
+    assert found.keys() == {"check_missing", "waived", "postgres_major"}, outcome
+    assert (found["check_missing"], found["waived"]) == (["scenarios/ours"], ["scenarios/one"])
+
+
+def test_a_scope_that_is_none_ends_in_no_verdict(serve: Serve) -> None:
+    running = serve(scope=SCOPE.replace("test", "another version"))
+    for path in ("scenarios", "platform-readiness"):
+        outcome = running.outcome(running.start(f"/validation/{path}"))
+        assert (outcome["status"], outcome["reasons"][0]["code"]) == ("incomplete", "job_crashed"), path
+
+
 def test_a_run_that_crashed_is_not_ready(serve: Serve) -> None:
     claims.a_crash_is_not_ready(serve())
 

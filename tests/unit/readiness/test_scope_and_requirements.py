@@ -105,3 +105,50 @@ def test_a_mistake_in_a_scope_is_named_with_file_and_line(
         scope.load(path, requirements.load(written))
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
+
+
+TWO_GROUPS = REQUIREMENTS + '[[groups.storms]]\nid = "storms/c"\n'
+BOTH = """requirements = "1"
+postgres = 17
+required = ["scenarios/own", "storms/own", "ours/own"]
+[[not_applicable]]
+id = "scenarios/b"
+reason = "one \\"level\\" only \U0001f512\\u007f"
+[[not_applicable]]
+id = "storms"
+reason = "no storms here"
+[[waivers]]
+id = "scenarios/own"
+reason = "ticket 1"
+owner = "Ada"
+expires = 2026-12-31
+[[waivers]]
+id = "ours/own"
+reason = "ticket 2"
+owner = "Ada"
+expires = 2026-12-31
+[[sabotages]]
+name = "twice"
+breaks = "it"
+plant = "true"
+heal = "true"
+"""
+
+
+def test_a_scope_narrowed_to_a_group_keeps_what_speaks_of_that_group(tmp_path: Path) -> None:
+    needed_in, path = tmp_path / "requirements.toml", tmp_path / "readiness.toml"
+    needed_in.write_text(TWO_GROUPS, "utf-8")
+    path.write_text(BOTH, "utf-8")
+    needed = requirements.load(needed_in)
+    whole = scope.load(path, needed)
+    path.write_text(scope.narrowed(whole, "scenarios", needed), "utf-8")
+    found = scope.load(path, needed)
+    assert (found.postgres, found.required) == (17, ("scenarios/own",))
+    others = {"id": "storms", "reason": "not asked for in this run"}
+    assert found.not_applicable == (whole.not_applicable[0], others)
+    assert found.not_applicable[0]["reason"] == 'one "level" only \U0001f512\x7f'
+    assert found.waivers == whole.waivers[:1]
+    path.write_text(scope.narrowed(scope.Scope(), "storms", needed), "utf-8")
+    plain = scope.load(path, needed)
+    assert (plain.postgres, plain.required, plain.waivers) == (None, (), ())
+    assert plain.not_applicable == ({"id": "scenarios", "reason": "not asked for in this run"},)
