@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import shutil
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -30,6 +32,10 @@ REMEMBERED = 200
 FOLDERS = 50
 #: seconds after which a silent stream of events says that it is alive
 HEARTBEAT = 10.0
+#: seconds that jobs have to end when the service does; a job's process takes three times its `GRACE` at most
+CLOSING = 90.0
+#: seconds for the outcomes of those that were killed then
+KILLED = 10.0
 
 #: from the job, its exit status (None where nobody knows) and why it was stopped, to its outcome: ``status`` and
 #: ``reasons``, and whatever else there is to say
@@ -52,6 +58,7 @@ class Job:
         pid: of its command; None until that is known.
         events: what it told so far.
         left_out: how many events were not kept.
+        cancelled: whether somebody asked it to stop; it may not have a process yet.
         result: its entry in the results; None while it runs.
     """
 
@@ -66,6 +73,7 @@ class Job:
     pid: int | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     left_out: int = 0
+    cancelled: bool = False
     result: dict[str, Any] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -112,7 +120,7 @@ class Jobs:
         self._log_bytes = log_bytes
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._cancels: dict[str, Callable[[], None]] = {}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
 
     @property
     def running(self) -> list[Job]:
@@ -169,7 +177,7 @@ class Jobs:
         except OSError as problem:
             why = f"its process could not be started ({problem.strerror})"
         finally:
-            self._cancels.pop(job.id, None)
+            self._processes.pop(job.id, None)
             outcome = await asyncio.to_thread(concluded, job, exit_status, why, conclude)
             job.result = await asyncio.to_thread(self._kept, job, outcome)
             job.tell({"event": "result", "status": job.result["outcome"]["status"]})
@@ -185,9 +193,10 @@ class Jobs:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        stdin = process.stdin
-        stdin.write(order.line())
-        self._cancels[job.id] = lambda: stdin.write(b"cancel\n")
+        process.stdin.write(order.line())
+        self._processes[job.id] = process
+        if job.cancelled:  # before there was a process to tell
+            self.cancel(job)
         ended: dict[str, Any] = {}
         try:
             async for line in process.stdout:
@@ -199,7 +208,7 @@ class Jobs:
                 else:
                     job.tell(event)
         finally:
-            stdin.close()
+            process.stdin.close()
             await process.wait()
         return ended.get("exit"), ended.get("why", "its process was lost")
 
@@ -222,10 +231,11 @@ class Jobs:
             return {**entry, "outcome": failed("result_lost", str(problem)), "document": None}
 
     def cancel(self, job: Job) -> None:
-        """Ask a job to stop. Harmless where it has ended."""
-        cancel = self._cancels.get(job.id)
-        if cancel is not None and job.result is None:
-            cancel()
+        """Ask a job to stop; one without a process is asked as soon as it has one. Harmless where it has ended."""
+        job.cancelled = True
+        process = self._processes.get(job.id)
+        if process is not None and process.stdin is not None and job.result is None:
+            process.stdin.write(b"cancel\n")
 
     async def follow(self, job: Job, after: int = 0) -> AsyncIterator[tuple[int, dict[str, Any] | None]]:
         """The events of a job behind the first `after`, with their numbers from 1, until its result; None: still alive."""
@@ -268,11 +278,32 @@ class Jobs:
             shutil.rmtree(one, ignore_errors=True)
 
     async def close(self) -> None:
-        """Cancel every job and wait for its outcome."""
+        """Cancel every job and wait for its outcome. What has not ended in `CLOSING` seconds is killed.
+
+        An outcome that is not there even then is left to the next service's `recover`.
+        """
         for job in self.running:
             self.cancel(job)
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
+        if await self._have_ended(CLOSING):
+            return
+        for job in self.running:
+            self._kill(job)
+        if not await self._have_ended(KILLED):
+            for task in self._tasks.values():
+                task.cancel()
+
+    async def _have_ended(self, seconds: float) -> bool:
+        tasks = list(self._tasks.values())
+        return not tasks or not (await asyncio.wait(tasks, timeout=seconds))[1]
+
+    def _kill(self, job: Job) -> None:
+        process = self._processes.get(job.id)
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if job.pid is not None:  # of its command, which leads a session of its own
+                os.killpg(job.pid, signal.SIGKILL)
+        process.kill()
 
 
 def _age(folder: Path) -> float:
