@@ -231,6 +231,7 @@ def test_a_superadmin_has_no_tenant_to_simulate_in(serve: Serve) -> None:
     [
         ("natural-key-dropped", "duplicate-storm", {"duplicates": 30}),
         ("drift-sign-ignored", "time-drift", {"submissions": 20}),
+        ("metrics-lost-on-errors", "time-drift", {"submissions": 20}),
         ("health-never-recovers", "partial-outage", {"requests": 200}),
     ],
 )
@@ -239,6 +240,17 @@ def test_a_simulation_finds_a_planted_defect(serve: Serve, sabotage: str, path: 
     outcome = running.outcome(running.start(f"/simulations/{path}", "admin", body=body))
     assert outcome["status"] == "not_ready", json.dumps(outcome)[:3000]
     assert outcome["reasons"][0]["code"] == "simulation_failed"
+
+
+def test_each_fault_of_an_unstable_network_strikes_however_few_submissions_there_are(serve: Serve) -> None:
+    running = serve()
+    for seed in (1, 2):
+        rare = {"submissions": 1, "failure_rate": 0.1, "timeout_rate": 0.05, "max_latency_ms": 20, "seed": seed}
+        outcome = running.outcome(running.start("/simulations/network-instability", "admin", body=rare))
+        assert outcome["status"] == "ready", json.dumps(outcome)[:3000]
+        fired = outcome["parts"][0]["figures"]["fired"]
+        assert len(fired) == 4
+        assert min(fired.values()) > 0, fired
 
 
 def test_an_outage_is_its_own_tenants(serve: Serve) -> None:
