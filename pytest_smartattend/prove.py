@@ -2,7 +2,7 @@
 
 A check that has never failed proves nothing by passing. For each sabotage of the catalogue, the checks that promised with
 ``@pytest.mark.detects`` to catch it run against a reference platform with that one defect; a check that fails has caught
-it. The proof holds when every sabotage was caught by every check that promised it, and every check has caught at least
+it, and one that could not be set up has not. The proof holds when every sabotage was caught by every check that promised it, and every check has caught at least
 one. ``--others`` runs every check on every defect, and so shows who else would have seen it; it takes hours, not minutes.
 """
 
@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,15 +36,12 @@ from pytest_smartattend.sabotage import catalogue
 SUITES = "pytest_smartattend.suites"
 #: seconds for one run of the checks against one defect
 DEADLINE = 600
+#: seconds to put servers and processes away, for one that is out of time
+GRACE = 60.0
 #: A stranger's configuration must not change what a proof shows.
 _ALONE = (
-    "-p",
-    "no:cacheprovider",
-    "-c",
-    os.devnull,
-    "--smartattend-keep=0",
-    "-o",
-    "asyncio_default_fixture_loop_scope=function",
+    *("-p", "no:cacheprovider", "-c", os.devnull, "--smartattend-keep=0"),
+    *("-o", "asyncio_default_fixture_loop_scope=function"),
     *(f"-pno:{name}" for name in IDLE_PLUGINS),
 )
 
@@ -244,9 +241,7 @@ class _Running:
         try:
             output, _ = child.communicate(timeout=DEADLINE)
         except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGINT)  # it puts its servers and processes away
-            output, _ = child.communicate()
-            return int(pytest.ExitCode.INTERRUPTED), output + f"\nstopped after {DEADLINE} s"
+            return int(pytest.ExitCode.INTERRUPTED), _ended(child) + f"\nstopped after {DEADLINE} s"
         finally:
             with self._lock:
                 self._children.discard(child)
@@ -258,6 +253,23 @@ class _Running:
             self._stopping = True
             for child in self._children:
                 child.send_signal(signal.SIGINT)
+
+
+def _ended(child: subprocess.Popen[str]) -> str:
+    """The output of one that is told to put its servers and processes away, or else killed with its group."""
+    child.send_signal(signal.SIGINT)
+    try:
+        return child.communicate(timeout=GRACE)[0]
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    try:
+        return child.communicate(timeout=GRACE)[0]
+    except subprocess.TimeoutExpired:  # somebody who left its group
+        child.poll()
+        assert child.stdout is not None
+        child.stdout.close()
+        return "what it left behind holds its output"
 
 
 def _attempt(
@@ -275,14 +287,23 @@ def _attempt(
         document = Path(folder) / "readiness.json"
         if status not in {0, 1} or not document.exists():
             return Attempt(name, promised, problem=f"pytest ended with exit status {status}:\n{output[-3000:]}")
-        return Attempt(name, promised, frozenset(_failed(json.loads(document.read_text()))))
+        return _judged(name, promised, json.loads(document.read_text()))
 
 
-def _failed(document: Mapping[str, Any]) -> Iterator[str]:
-    for group in document["groups"]:
-        for check in group["checks"]:
-            if check["status"] in {"failed", "error"}:
-                yield _without_cell(check["id"])
+def _judged(name: str, promised: frozenset[str], document: Mapping[str, Any]) -> Attempt:
+    """Only a check that failed has caught it: where one could not be set up, what it asserts was never asked."""
+    caught, unshown = _reasons(document, "failed"), _reasons(document, "error")
+    problems = [
+        f"{check} did not come to its assertions, or could not be cleaned up: {unshown[check]}"
+        for check in sorted(promised & unshown.keys() - caught.keys())
+    ]
+    return Attempt(name, promised, frozenset(caught), "; ".join(problems))
+
+
+def _reasons(document: Mapping[str, Any], status: str) -> dict[str, str]:
+    """The checks of which a cell ended so, each with why."""
+    every = (check for group in document["groups"] for check in group["checks"])
+    return {_without_cell(check["id"]): check["reason"] for check in every if check["status"] == status}
 
 
 def _without_cell(full_id: str) -> str:
@@ -299,7 +320,7 @@ def _told(attempt: Attempt) -> Iterator[str]:
     kept = ", ".join(sorted(attempt.promised & attempt.caught_by)) or "nobody who promised it"
     yield f"{word:8}  {attempt.name:34} {kept}{'; also ' + ', '.join(others) if others else ''}"
     for check in sorted(attempt.broken_promises):
-        yield f"{'':8}  {'':34} promised and passed: {check}"
+        yield f"{'':8}  {'':34} promised and did not fail: {check}"
     if attempt.problem:
         yield f"{'':8}  {attempt.problem}"
 

@@ -68,8 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay; 0 equal, 20 different or not legal, 40 not to be trusted. With ``--what-if`` 0 in place of 20."""
     changes, head = _changes(arguments.what_if), _head(arguments.head)
     key = os.environ.get(record_seal.KEY_VARIABLE, "").encode()
+    files = [file for file in arguments.files if file.name != recorded.HEADS]
+    if not files:
+        raise UsageError(
+            f"{arguments.files[0]} keeps the heads of exported incidents. Name an incident's file beside it."
+        )
     documents, worst = [], 0
-    for path in (file for file in arguments.files if file.name != recorded.HEADS):
+    for path in files:
         try:
             documents.append((path.stem, recorded.recording(path), _read(path, key, head)))
         except RecordRefused as problem:

@@ -179,3 +179,9 @@ def test_a_file_that_cannot_be_trusted_exits_40(tmp_path: Path, capsys: pytest.C
 def test_what_is_not_understood_is_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(SHIPPED["reopened"]), *words]) == 2
     assert "give" in capsys.readouterr().err
+
+
+def test_heads_alone_are_nothing_to_replay(capsys: pytest.CaptureFixture[str]) -> None:
+    heads = SHIPPED["reopened"].with_name("heads.json")
+    assert cli.main(["replay", str(heads)]) == 2
+    assert "Name an incident's file" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,20 +62,29 @@ def test_only_the_checks_that_promised_are_asked() -> None:
     assert [word for word in asked[0] if "::" in word] == ["one.py::test_one"]
 
 
+def ended(**statuses: str) -> dict[str, Any]:
+    """A document in which each check, or cell, ended so: ``one_a="failed"`` is the cell ``a`` of ``scenarios/one``."""
+    checks = []
+    for name, status in statuses.items():
+        check, _, cell = name.partition("_")
+        checks.append({"id": f"scenarios/{check}" + (f"[{cell}]" if cell else ""), "status": status, "reason": "why"})
+    return {"groups": [{"checks": checks}]}
+
+
 def test_what_failed_is_read_from_the_document_by_check_not_by_cell() -> None:
-    document = {
-        "groups": [
-            {
-                "checks": [
-                    {"id": f"{ONE}[a]", "status": "passed"},
-                    {"id": f"{ONE}[b]", "status": "failed"},
-                    {"id": TWO, "status": "error"},
-                    {"id": "scenarios/three", "status": "missing"},
-                ]
-            }
-        ]
-    }
-    assert list(prove._failed(document)) == [ONE, TWO]
+    attempt = prove._judged("x", frozenset({ONE}), ended(one_a="passed", one_b="failed", two="failed", three="missing"))
+    assert (set(attempt.caught_by), attempt.caught, attempt.problem) == ({ONE, TWO}, True, "")
+
+
+def test_a_check_that_could_not_be_set_up_has_caught_nothing_and_says_why() -> None:
+    attempt = prove._judged("x", frozenset({ONE}), ended(one="error", two="failed", three="error"))
+    assert (set(attempt.caught_by), attempt.caught) == ({TWO}, False)
+    assert attempt.problem == f"{ONE} did not come to its assertions, or could not be cleaned up: why"
+
+
+def test_one_cell_that_failed_is_enough_whatever_became_of_the_others() -> None:
+    attempt = prove._judged("x", frozenset({ONE}), ended(one_a="error", one_b="failed"))
+    assert (attempt.caught, attempt.problem) == (True, "")
 
 
 def test_a_check_that_caught_nothing_is_unproven() -> None:
@@ -101,14 +113,48 @@ def test_every_shipped_check_promises_something_and_every_defect_is_promised() -
 def test_stopping_interrupts_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
     running, begun = prove._Running(), tmp_path / "begun"
     os_wait = f"import pathlib, signal; pathlib.Path({str(begun)!r}).touch(); signal.pause()"
-    ended: list[tuple[int, str]] = []
-    thread = threading.Thread(target=lambda: ended.append(running.run([sys.executable, "-c", os_wait])))
+    outcomes: list[tuple[int, str]] = []
+    thread = threading.Thread(target=lambda: outcomes.append(running.run([sys.executable, "-c", os_wait])))
     thread.start()
     while not begun.exists():
         thread.join(0.01)
     running.stop()
     thread.join(20)
-    assert ended
-    assert ended[0][0] == -signal.SIGINT
-    assert "KeyboardInterrupt" in ended[0][1]
+    assert outcomes
+    assert outcomes[0][0] == -signal.SIGINT
+    assert "KeyboardInterrupt" in outcomes[0][1]
     assert running.run(["no-such-program"]) == (int(pytest.ExitCode.INTERRUPTED), "")
+
+
+STUBBORN = """
+import pathlib, signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session={away})
+pathlib.Path({told!r}).write_text(str(child.pid))
+print("here", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("away", "says"), [(False, "here"), (True, "what it left behind holds its output")])
+def test_what_is_out_of_time_and_does_not_stop_is_killed_with_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool, says: str
+) -> None:
+    monkeypatch.setattr(prove, "DEADLINE", 2.0)
+    monkeypatch.setattr(prove, "GRACE", 0.5)
+    running, told = prove._Running(), tmp_path / "told"
+    outcomes: list[tuple[int, str]] = []
+    command = [sys.executable, "-c", STUBBORN.format(told=str(told), away=away)]
+    thread = threading.Thread(target=lambda: outcomes.append(running.run(command)), daemon=True)
+    thread.start()
+    thread.join(20)
+    left = int(told.read_text())
+    try:
+        assert [status for status, _ in outcomes] == [int(pytest.ExitCode.INTERRUPTED)]
+        assert outcomes[0][1].startswith(says)
+        assert outcomes[0][1].endswith("\nstopped after 2.0 s")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
+        for child in running._children:
+            child.kill()
