@@ -7,5 +7,6 @@ if ! command -v npm >/dev/null; then
   echo "express lane: NOT RUN: there is no npm here"
   exit 0
 fi
-npm install --prefix tests/express/backend --no-package-lock --no-audit --no-fund --loglevel=error
+npm install --prefix tests/express/backend --no-package-lock --no-audit --no-fund --loglevel=error \
+  --fetch-timeout=60000 --fetch-retries=2
 .venv/bin/python -m pytest tests/express -n0 -q -rs
