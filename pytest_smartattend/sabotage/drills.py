@@ -95,6 +95,15 @@ def _end_no_alert(app: Any) -> None:  # noqa: ANN401
     app.state.platform.alerts.rows.end = end
 
 
+def _bring_in_nothing(app: Any) -> None:  # noqa: ANN401
+    async def look() -> bool:
+        spool.store_is_away = False
+        return True
+
+    spool = app.state.platform.desk.spool
+    spool.look = look
+
+
 def _write_later(app: Any) -> None:  # noqa: ANN401
     app.state.platform.desk.spool.write = lambda file, entry: threading.Timer(
         _LATE, file.append, [entry.line()]
@@ -189,6 +198,7 @@ DRILLS = (
     ),
     Sabotage("alert-not-sent", "nobody is told of a lost or damaged store", _send_no_alert),
     Sabotage("alert-never-ends", "an alert outlasts its cause, and hides the next loss", _end_no_alert),
+    Sabotage("spool-never-brought-in", "what is spooled stays in the spool", _bring_in_nothing),
     Sabotage("spool-not-on-disk", "a spooled incident is answered before it is on disk", _write_later),
     Sabotage("spool-brought-in-twice", "a spooled incident is brought in again, as a new one", _bring_in_twice),
     Sabotage("line-lost-on-a-torn-tail", "a torn last line costs the line before it", _lose_a_line_before_a_torn_one),

@@ -28,6 +28,8 @@ from pytest_smartattend.trials.probe import Probe
 from pytest_smartattend.trials.sql_writer import SqlWriter
 
 APP = "smartattend_app"
+#: how long a platform may take to store what it took for later, once its store is back
+SETTLED = timedelta(seconds=30)
 
 
 class Drills:
@@ -139,6 +141,29 @@ class Drills:
         """The titles of the tenant's incidents that are stored: the keys of `over_the_api`."""
         rows = node.query("SELECT title FROM incidents WHERE tenant_id = %s", [tenant.id], DATABASE)
         return [title for (title,) in rows]
+
+    def settle(self, drill: Drill, node: Node, tenant: Tenant, *probes: Probe) -> None:
+        """A step of `drill`: what the platform took for later, with 202, is stored. Only then can be told what is lost.
+
+        Args:
+            drill: gets the step.
+            node: holds the incidents.
+            tenant: whose.
+            probes: of `over_the_api`, which have been left.
+
+        Raises:
+            StepFailed: some of it does not come in.
+        """
+        taken = {
+            one.key for probe in probes for one in probe.history if one.outcome == "ok" and one.result["status"] == 202
+        }
+
+        def stored() -> dict[str, int]:
+            waiting = sorted(taken - set(self.reported(node, tenant)))
+            assert not waiting, f"{len(waiting)} of {len(taken)} are not stored: {', '.join(waiting[:5])}"
+            return {"taken for later": len(taken)}
+
+        drill.step("what was taken for later is stored", actor="platform", until=stored, within=SETTLED)
 
     def direct(self, dsn: str, *, writers: int = 2, name: str = "") -> Probe:
         """Writers that speak to PostgreSQL directly, past the platform."""

@@ -111,6 +111,7 @@ class Stage:
 
         self.probe.await_acknowledged(20)
         self.probe.end()
+        self.drills.settle(self.drill, node, self.tenant, self.probe)
         self.drill.step("content and pages verified", actor="harness", until=whole, within=LONG)
 
 

@@ -230,6 +230,7 @@ def times_kept(stage: Stage, node: Node) -> dict[str, str]:
 
 @pytest.mark.drill("drills/incident-store-loss")
 @pytest.mark.detects(
+    "spool-never-brought-in",
     "spool-not-on-disk",
     "spool-brought-in-twice",
     "line-lost-on-a-torn-tail",

@@ -183,6 +183,7 @@ def test_every_instance_is_replaced_and_no_request_fails(
         drill.step("every instance new, sessions valid", actor="platform", until=every_one_new, within=timedelta(seconds=5))  # fmt: skip
         kept.end()
         new.end()
+        drills.settle(drill, node, tenant, kept, new)
         stored = drills.reported(node, tenant)
         recovery = drill.cost(kept, stored, begun)
         all_served(_smartattend_evidence, kept, new)

@@ -139,7 +139,8 @@ class Spool:
         Raises:
             StoreUnreachable: the store is still away.
         """
-        entries, end, unreadable = await asyncio.to_thread(self.waiting, file)
+        async with self._writing:  # a line that is being written has an end already, and is not whole yet
+            entries, end, unreadable = await asyncio.to_thread(self.waiting, file)
         for first in range(0, len(entries), AT_ONCE):
             stored = map(self._bring_in, entries[first : first + AT_ONCE])
             for outcome in await asyncio.gather(*stored, return_exceptions=True):

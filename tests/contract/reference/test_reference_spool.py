@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -141,6 +143,40 @@ async def test_reports_of_one_outage_are_stored_before_and_after_it_ends_without
     assert set(statuses[10:20]) == {202}
     assert statuses[-1] == 201
     assert sorted(titles(world)) == sorted(f"number {number}" for number in range(30))
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_is_half_written_while_the_spool_is_looked_at_comes_in_whole(
+    world: World, path: TcpProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = instance(world, path, tmp_path)
+    staff = world.client("staff", app=app)
+    spool = app.state.platform.desk.spool
+    half, whole = threading.Event(), threading.Event()
+
+    def slowly(descriptor: int, line: bytes) -> int:
+        monkeypatch.undo()
+        written = os.write(descriptor, line[: len(line) // 2])
+        half.set()
+        whole.wait(10)
+        return written
+
+    async def report(title: str) -> int:
+        return (await staff.post("/incidents", json={**REPORT, "title": title})).status_code
+
+    with path.fault(Down(), may_not_fire=True):
+        assert await report("first") == 202
+        monkeypatch.setattr("pytest_smartattend.reference.store.spool_file.os.write", slowly)
+        second = asyncio.create_task(report("second"))
+        await asyncio.to_thread(half.wait, 10)
+    looking = asyncio.create_task(spool.look())
+    await asyncio.wait({looking}, timeout=0.5)
+    whole.set()
+    assert await second == 202
+    await looking
+    assert await spool.look()
+    assert titles(world) == ["first", "second"]
+    assert [file.suffix for file in files(tmp_path)] == [".spool"]
 
 
 @pytest.mark.asyncio
