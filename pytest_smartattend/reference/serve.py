@@ -37,6 +37,7 @@ HOST = "127.0.0.1"
 #: seconds that requests under way get to finish after SIGTERM
 DRAIN_SECONDS = 30
 _PR_SET_PDEATHSIG = 1
+_ENDINGS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 
 
 def default_app() -> FastAPI:
@@ -86,7 +87,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "loglevel": "warning",
             "proc_name": "smartattend",
             "control_socket_disable": True,
-            "post_fork": lambda arbiter, _worker: _die_with_master(arbiter.pid),
+            "post_fork": lambda arbiter, _worker: _begin_as_worker(arbiter.pid),
         }
         for name, value in settings.items():
             if name in self.cfg.settings:  # control sockets came with gunicorn 25
@@ -96,6 +97,26 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def load(self) -> Any:  # noqa: ANN401 - any ASGI application
         """The application."""
         return self.callable
+
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        _Master(self).run()
+
+
+class _Master(Arbiter):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's master, whose workers hear a signal to end also while they are being made.
+
+    A new process has its master's handlers until it has set its own. They put a signal in a queue that only a master
+    reads: the worker would go on, and be waited for until it is killed.
+    """
+
+    def spawn_worker(self) -> Any:  # noqa: ANN401
+        """Make a worker, which lets the signals come when it has left the master's handlers behind."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Draining(Server):
@@ -174,6 +195,14 @@ class _Announcement:
             line = json.dumps({"host": address[0], "port": address[1], "pid": pid}) + "\n"
             with open(file, "ab", buffering=0) as ready:  # noqa: PTH123 - also a FIFO or /dev/fd/N
                 ready.write(line.encode())
+
+
+def _begin_as_worker(master: int) -> None:
+    """What a new worker does first."""
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_DFL)  # until uvicorn sets its own there is nothing to finish
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
+    _die_with_master(master)
 
 
 def _die_with_master(master: int) -> None:

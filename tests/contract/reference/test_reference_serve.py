@@ -7,7 +7,9 @@ import http.client
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +83,30 @@ def test_a_request_under_way_is_finished_before_it_stops(served: Served) -> None
         connection.sendall(body)
         assert connection.recv(1024).startswith(b"HTTP/1.1 401")
     assert served.process.wait(PATIENCE) == 0
+
+
+@needs_proc
+def test_a_signal_to_all_of_it_ends_workers_that_are_only_just_being_made() -> None:
+    slow = (
+        "import time; from pytest_smartattend.reference import serve; begin = serve.Worker.init_process;"
+        f"serve.Worker.init_process = lambda self: (time.sleep({PATIENCE}), begin(self)); serve.serve()"
+    )
+    given = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "TOKEN_SECRET": "s" * 32, "PORT": "0"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow], env={"PATH": os.environ["PATH"], **given}, start_new_session=True
+    )
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + PATIENCE
+        while len(children.read_text().split()) < 2:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(PATIENCE / 2) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 ASK = b"GET /api/time/sync HTTP/1.1\r\nHost: x\r\n\r\n"
