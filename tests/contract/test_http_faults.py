@@ -138,8 +138,8 @@ def test_a_lost_answer_leaves_the_work_done(side: Side) -> None:
 
 @pytest.mark.parametrize(("lost", "reached"), [("request", 0), ("answer", 1)])
 def test_a_client_that_is_less_patient_than_the_silence_times_out(side: Side, lost: Any, reached: int) -> None:
-    with side.faults.fault(Timeout(1 * SECOND, lost)), pytest.raises(httpx.ReadTimeout):
-        side.ask(timeout=0.2)
+    with side.faults.fault(Timeout(4 * SECOND, lost)), pytest.raises(httpx.ReadTimeout):
+        side.ask(timeout=1)
     assert len(side.app.bodies) == reached
 
 
@@ -152,11 +152,11 @@ def test_a_client_that_is_more_patient_than_the_silence_loses_its_answer(side: S
 
 def test_a_delay_holds_the_answer_and_not_the_work(side: Side) -> None:
     begun = time.perf_counter()
-    with side.faults.fault(Delay(200 * MILLISECOND)):
+    with side.faults.fault(Delay(1 * SECOND)):
         assert side.ask().status_code == 201
-        assert time.perf_counter() - begun >= 0.2
+        assert time.perf_counter() - begun >= 1
         with pytest.raises(httpx.ReadTimeout):
-            side.ask(timeout=0.05)
+            side.ask(timeout=0.5)
     assert len(side.app.bodies) == 2
 
 

@@ -96,14 +96,14 @@ def test_a_worker_goes_on_over_a_new_connection(upstream_of: UpstreamOf) -> None
     "answer", [b"SSH-2.0-OpenSSH\r\n\r\n", OK[:-1], b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
 )
 def test_nonsense_is_a_lost_answer(upstream_of: UpstreamOf, answer: bytes) -> None:
-    result = storm_at(upstream_of, Script(OK, answer, OK), timeout=0.3).closed([REQUEST] * 3, workers=1)
+    result = storm_at(upstream_of, Script(OK, answer, OK), timeout=2).closed([REQUEST] * 3, workers=1)
     assert outcomes(result) == {"ok": 2, "unknown": 1}
 
 
 def test_a_silent_platform_is_unknown_after_the_timeout(upstream_of: UpstreamOf) -> None:
-    result = storm_at(upstream_of, Script(OK, b"", OK), timeout=0.2).closed([REQUEST] * 3, workers=1)
+    result = storm_at(upstream_of, Script(OK, b"", OK), timeout=2).closed([REQUEST] * 3, workers=1)
     assert outcomes(result) == {"ok": 2, "unknown": 1}
-    assert 0.2e9 <= result.latency.most < 5e9
+    assert 2e9 <= result.latency.most < 20e9
 
 
 @pytest.mark.parametrize("mode", ["closed", "open", "last_byte"])
@@ -130,12 +130,12 @@ def test_what_finds_no_free_worker_is_dropped_and_counted(upstream_of: UpstreamO
 
 
 def test_waiting_for_a_worker_counts_as_latency(upstream_of: UpstreamOf) -> None:
-    storm = storm_at(upstream_of, Script(OK, b"", OK), timeout=0.3)
+    storm = storm_at(upstream_of, Script(OK, b"", OK), timeout=2)
     result = storm.open([REQUEST] * 5, per_second=100, workers=1)
     assert outcomes(result) == {"ok": 4, "unknown": 1}
-    slow = sum(operation.end - operation.begin > 0.2e9 for operation in result.history if operation.end is not None)
+    slow = sum(operation.end - operation.begin > 1e9 for operation in result.history if operation.end is not None)
     assert slow == 1
-    assert result.latency.percentile(50).total_seconds() > 0.2
+    assert result.latency.percentile(50).total_seconds() > 1
 
 
 def test_a_platform_that_never_says_continue_is_stormed_all_the_same(
