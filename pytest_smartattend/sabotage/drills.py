@@ -57,6 +57,12 @@ def _drop_kept_connections(app: Any) -> None:  # noqa: ANN401
     app.state.platform.drain_idle = timedelta()
 
 
+def _cut_long_requests(_app: Any) -> None:  # noqa: ANN401
+    from pytest_smartattend.reference.serve import Worker  # only who serves has it in memory anyway
+
+    Worker.CONFIG_KWARGS["timeout_graceful_shutdown"] = 1
+
+
 def _ask_nobody_to_close(_app: Any) -> None:  # noqa: ANN401
     from pytest_smartattend.reference.serve import Draining  # only who serves has it in memory anyway
 
@@ -182,6 +188,7 @@ DRILLS = (
     ),
     Sabotage("fence-skipped", "a primary that hangs is believed dead, and not killed", apply_operators=_fence_nothing),
     Sabotage("kept-connections-dropped", "an instance that stops closes idle connections", _drop_kept_connections),
+    Sabotage("long-requests-cut", "an instance that stops gives what is under way a second", _cut_long_requests),
     Sabotage(
         "nobody-asked-to-close", "an instance that stops lets its clients keep their connections", _ask_nobody_to_close
     ),

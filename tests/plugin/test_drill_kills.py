@@ -21,7 +21,7 @@ STEPS = {
     "primary-failover-hung": ("test_primary_failover.py", "hung", 8),
     "incident-store-loss": ("test_incident_store_loss.py", "reports", 9),
     "data-corruption": ("test_data_corruption.py", "page", 9),
-    "service-restart": ("test_service_restart.py", "instance", 6),
+    "service-restart": ("test_service_restart.py", "instance", 7),
 }
 #: Of each drill the step that leaves most behind: a frozen server and one that is rewound, an instance killed with a torn
 #: spool, a restore, old and new instances at once. The others when asked for: each needs a drill of its own up to its step.
