@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ RTO, RPO = timedelta(minutes=10), timedelta(minutes=5)
 STANDING = 60
 #: what a control must lose at the least
 LOST = 20
+ROW = "INSERT INTO smartattend_probe VALUES (%s, clock_timestamp())"
+XID = "pg_current_xact_id()::text::bigint"
 
 
 class Stage:
@@ -231,7 +234,7 @@ def test_a_bad_statement_is_undone_to_exactly_before_its_transaction(
         stage = Stage(_smartattend_reference_drill, "data-corruption, logical", stack)
         stage.verify_backup()
         stage.hash_content()
-        stage.probe.end()  # so that the transaction before the bad one is known
+        stage.probe.end()  # so that the incident before the bad statement is known
         last = spoil(stage)
         stage.drill.step(
             "damage found by content",
@@ -244,6 +247,7 @@ def test_a_bad_statement_is_undone_to_exactly_before_its_transaction(
         evidence.expect("what stood before", content(node, stage.tenant), stage.content)
         titles = stage.drills.reported(node, stage.tenant)
         evidence.expect("the last incident before the bad transaction", last["title"] in titles, expected=True)
+        evidence.expect("the transaction just before it", last["row"] in stage.drills.written(node), expected=True)
         evidence.expect("the first one after it", "after" in titles, expected=False)
         evidence.expect("acknowledged before and gone", sorted(acknowledged(stage) - set(titles)), [])
         back = stage.drill.step(
@@ -274,15 +278,32 @@ def spoil(stage: Stage) -> dict[str, Any]:
 
     def act() -> None:
         stage.tenant.staff.report(found["title"]).must()
-        with stage.damaged.connect(DATABASE) as connection, connection.transaction():
-            row = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
-            connection.execute("UPDATE incidents SET title = 'oops' WHERE title LIKE 'standing %'")
-        assert row is not None
-        found["xid"] = row[0]
+        found["row"], found["xid"] = change_all(stage.damaged)
         stage.tenant.staff.report("after").must()
 
     stage.drill.step("bad statement committed", actor="harness", action=act, until=lambda: found, within=LONG)
     return found
+
+
+def change_all(node: Node) -> tuple[str, int]:
+    """The bad statement. Returns the key of the row that the transaction just before it wrote, and its own number."""
+    with node.connect(DATABASE) as connection:
+
+        def number(sql: str, *values: str) -> int:
+            row = connection.execute(sql, values).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        while True:
+            key = f"just before {token_hex(4)}"
+            before = number(f"{ROW} RETURNING {XID}", key)
+            connection.execute("BEGIN")
+            xid = number(f"SELECT {XID}")
+            if xid == before + 1:  # the platform, which writes for itself too, did not come between
+                connection.execute("UPDATE incidents SET title = 'oops' WHERE title LIKE 'standing %'")
+                connection.execute("COMMIT")
+                return key, xid
+            connection.execute("ROLLBACK")
 
 
 def archive_only(drills: Drills) -> None:
