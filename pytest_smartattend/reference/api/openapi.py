@@ -49,7 +49,7 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
         "band": {"enum": [Band.BLOCKED, Band.CRITICAL]},
         "incident_id": {"type": ["string", "null"], "format": "uuid"},
     },
-    "unavailable": {"part": {"enum": ["database", "incidents_database"]}},
+    "unavailable": {"part": {"enum": ["database", "incidents_database", "incident_spool"]}},
     "unhealthy": {"parts": _PARTS},
 }
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from fastapi import FastAPI
 
@@ -193,6 +194,24 @@ async def test_without_a_spool_or_with_a_full_one_a_report_is_refused_and_nothin
             answer = await world.client("staff", app=app).post("/incidents", json=REPORT)
         assert (answer.status_code, answer.json()["code"], answer.json()["part"]) == (503, "unavailable", part)
     assert titles(world) == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_said_when_the_disk_is_full_is_as_documented(
+    world: World, path: TcpProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: SpoolFile, _line: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SpoolFile, "append", full)
+    app = instance(world, path, tmp_path)
+    with path.fault(Down(), may_not_fire=True):
+        answer = await world.client("staff", app=app).post("/incidents", json=REPORT)
+    document = app.openapi()
+    said = document["paths"]["/api/incidents"]["post"]["responses"][str(answer.status_code)]["content"]
+    (kind,) = said
+    assert answer.headers["content-type"] == kind
+    jsonschema.validate(answer.json(), {**said[kind]["schema"], "components": document["components"]})
 
 
 @pytest.mark.asyncio
