@@ -184,6 +184,7 @@ def _open_steps(tenant: Tenant) -> Iterator[_Step]:
         email, password = tenant.credentials("staff")
         return {"email": email, "password": password}
 
+    yield _Step("GET /openapi.json", "nobody", None, "200", "openapi paths")
     yield _Step("GET /health", "nobody", None, "200", "parts")
     yield _Step("GET /time/sync", "nobody", None, "200", "now")
     yield _Step("POST /time/validate", "nobody", {"client_time": "2026-03-02T08:00:00Z"}, "200", "drift_ms band")

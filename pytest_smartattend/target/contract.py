@@ -209,6 +209,24 @@ HANDOFFS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/validation/handoff/{id}/briefing", "admin"),
 )
 
+#: those that need no token
+OPEN_DOORS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/health", "nobody"),
+    Endpoint("POST", "/time/validate", "nobody"),
+    Endpoint("POST", "/auth/login", "nobody"),
+)
+
+#: all that the document of the contract must list
+LISTED: tuple[Endpoint, ...] = (
+    *OPEN_DOORS,
+    *ENDPOINTS,
+    *ATTENDANCE_ENDPOINTS,
+    *SUBMISSIONS,
+    *OVERVIEWS,
+    INITIATE_HANDOFF,
+    *HANDOFFS,
+)
+
 RESOLUTION: dict[str, str] = {
     "root_cause": "The connection pool was smaller than the worker count.",
     "remediation_steps": "The pool was enlarged and the workers were restarted.",

@@ -7,6 +7,7 @@ from functools import cache
 
 #: ``METHOD /path`` below ``/api``, as the specification's table has them
 OPERATIONS: tuple[str, ...] = (
+    "GET /openapi.json",
     "GET /health",
     "GET /time/sync",
     "POST /time/validate",

@@ -32,23 +32,41 @@ def test_a_list_holds_what_its_filters_ask_for(
     evidence.expect("listed", listed, wanted)
 
 
-@pytest.mark.scenario("scenarios/list-pages")
-@pytest.mark.detects("cursor-truncated")
-def test_every_incident_is_on_one_page_and_the_newest_comes_first(
-    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence
-) -> None:
-    admin, evidence = _smartattend_tenant.admin, _smartattend_evidence
-    made = [admin.report(f"Number {number}").must()["id"] for number in range(2 * PAGE + 1)]
+def _pages(tenant: Tenant, most: int, **query: str) -> list[list[str]]:
+    """The ids on every page that the cursors lead to; of more than `most` pages no more is read."""
     pages: list[list[str]] = []
     cursor = None
-    while len(pages) <= len(made):
-        query = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
-        page = admin.incidents(**query).must()
+    while len(pages) <= most:
+        page = tenant.admin.incidents(limit=PAGE, **query, **({"cursor": cursor} if cursor else {})).must()
         pages.append([item["id"] for item in page["items"]])
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    evidence.expect("over all pages", [incident for page in pages for incident in page], made[::-1])
-    evidence.expect("sizes of the pages", [len(page) for page in pages], [PAGE, PAGE, 1])
+    return pages
+
+
+def _cut(incidents: list[str]) -> list[list[str]]:
+    return [incidents[first : first + PAGE] for first in range(0, len(incidents), PAGE)]
+
+
+@pytest.mark.scenario("scenarios/list-pages")
+@pytest.mark.detects("cursor-truncated", "further-pages-unfiltered")
+def test_every_incident_is_on_one_page_and_the_newest_comes_first(
+    _smartattend_tenant: Tenant, _smartattend_evidence: Evidence
+) -> None:
+    tenant, admin, evidence = _smartattend_tenant, _smartattend_tenant.admin, _smartattend_evidence
+    made = [admin.report(f"Number {number}").must()["id"] for number in range(2 * PAGE + 1)]
+    evidence.expect("pages", _pages(tenant, len(made)), _cut(made[::-1]))
+    # each filter fits every other one only, so that a page that forgets it shows others too
+    for incident in made[::2]:
+        admin.act(incident, "acknowledge").must()
+    for incident in made[1::2]:
+        admin.act(incident, "severity", {"severity": "low", "reason": "It was judged wrongly."}).must()
+    for query, fitting in (
+        ({"status": "acknowledged"}, made[::2]),
+        ({"severity": "high"}, made[::2]),
+        ({"status": "acknowledged", "severity": "high"}, made[::2]),
+    ):
+        evidence.expect(f"pages of {query}", _pages(tenant, len(made), **query), _cut(fitting[::-1]))
     altered = admin.incidents(cursor="A" * 40)
     evidence.expect("a cursor that nobody gave", altered.status, 422)

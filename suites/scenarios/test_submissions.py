@@ -128,6 +128,8 @@ def test_a_limit_holds_to_the_microsecond(
 
 
 HOUR = timedelta(hours=1)
+#: seconds in which what was recorded must be seen by everybody
+SEEN_WITHIN = 15.0
 
 
 @pytest.mark.scenario("scenarios/drift-incident-hours")
@@ -149,11 +151,30 @@ def test_a_device_that_is_still_far_off_in_the_next_hour_opens_another_incident(
     _smartattend_evidence.expect("incidents opened", opened, sorted(set(named)))
 
 
-#: seconds in which what was recorded must be seen by everybody
-SEEN_WITHIN = 15.0
 WEIGHED = (
     "select count(*) from metrics where tenant_id = %s and kind = 'request' and endpoint not like '%% /metrics/%%'"
 )
+
+
+@pytest.mark.scenario("scenarios/drift-incident-kept")
+@pytest.mark.detects("clock-incident-not-spooled")
+def test_an_incident_about_a_clock_waits_for_its_store(
+    _smartattend_tenant: Tenant,
+    _smartattend_observer: Observer,
+    _smartattend_faults: Faults,
+    _smartattend_evidence: Evidence,
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    with _smartattend_faults.on("incidents_database", Down(), may_not_fire=True):
+        answer = tenant.member.submit(tenant.submission(off=timedelta(minutes=20), device_id="gate"))
+        told = (answer.summary, answer.body.get("band"))
+        evidence.expect("answer while the store is away", told, ("422 clock_drift_blocked", "critical"))
+    # nobody submits again from that device: the platform alone knows of the incident
+    opened = "select count(*) from incidents where tenant_id = %s"
+    evidence.expect("incidents", _smartattend_observer.counted(opened, tenant.id, least=1, patience=SEEN_WITHIN), 1)
+    incident = tenant.staff.incident(answer.body["incident_id"])
+    evidence.expect("the incident that was named", incident.status, 200)
+    evidence.expect("how it is", (incident.body["severity"], incident.body["status"]), ("critical", "open"))
 
 
 @pytest.mark.scenario("scenarios/tenant-health")

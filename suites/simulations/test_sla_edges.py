@@ -54,15 +54,17 @@ BROKEN: Script = [
 #: of the timelines of these scripts; whoever changes one computes its digest anew
 BROKEN_DIGEST = "707c95b581159e78268d267d2255f50fe7154d512bd2033189645d308d1999d7"
 
-#: both are kept at the very last instant, while the monitor is due at that instant too
+#: both are shown at risk from 80 % on and kept at the very last instant, while the monitor is due at that instant too
 KEPT: Script = [
     Own(12 * MINUTE, ("sla_at_risk", None, None), "acknowledge", due=15 * MINUTE),
+    Look(12 * MINUTE, "acknowledge", "at_risk", due=15 * MINUTE),
     Look(15 * MINUTE, "acknowledge", "at_risk", due=15 * MINUTE),
     Act(15 * MINUTE, "admin", "acknowledge", ("acknowledged", "open", "acknowledged")),
     Look(15 * MINUTE, "acknowledge", "met", due=15 * MINUTE),
     Act(30 * MINUTE, "admin", "investigate", ("investigating", "acknowledged", "investigating")),
     Act(90 * MINUTE, "admin", "mitigate", ("mitigating", "investigating", "mitigating")),
     Own(192 * MINUTE, ("sla_at_risk", None, None), "resolve", due=4 * HOUR),
+    Look(192 * MINUTE, "resolve", "at_risk", due=4 * HOUR),
     Look(4 * HOUR, "resolve", "at_risk", due=4 * HOUR),
     Act(4 * HOUR, "admin", "resolve", ("resolved", "mitigating", "resolved"), contract.RESOLUTION),
     Look(4 * HOUR, "resolve", "met", due=4 * HOUR),
@@ -80,6 +82,16 @@ TOO_LATE: Script = [
     Look(31 * MINUTE, "acknowledge", "breached", due=15 * MINUTE, breached=20 * MINUTE),
 ]
 TOO_LATE_DIGEST = "64fb0f86f876d1a46cdf1cfc0f40b1c0e521d82ff8b0d0b0f4b028b0285fb433"
+
+#: the same, and at that instant somebody takes it: it is broken, and nobody has to be called
+ANSWERED_LATE: Script = [
+    _severity(20 * MINUTE, "critical"),
+    Act(20 * MINUTE, "admin", "acknowledge", ("acknowledged", "open", "acknowledged")),
+    Own(20 * MINUTE, ("sla_breached", None, None), "acknowledge", due=15 * MINUTE),
+    Look(21 * MINUTE, "acknowledge", "breached", due=15 * MINUTE, breached=20 * MINUTE),
+    Act(30 * MINUTE, "admin", "investigate", ("investigating", "acknowledged", "investigating")),
+]
+ANSWERED_LATE_DIGEST = "d924be897d3c14bbdb70dd8ddb9e92037dc69502195951e768bd99243cbfd1bf"
 
 #: carried up by a person instead of acknowledged; at risk, resolved, reopened: at risk still, and told once
 RESUMED: Script = [
@@ -115,7 +127,7 @@ def test_a_broken_promise_stays_broken_whatever_comes_later(_smartattend_edge: S
 
 
 @pytest.mark.simulation("simulations/sla-due-instant")
-@pytest.mark.detects("due-instant-too-late")
+@pytest.mark.detects("due-instant-too-late", "risk-shown-late")
 def test_a_promise_is_still_kept_at_its_due_instant(_smartattend_edge: Simulation) -> None:
     _smartattend_edge.play("At the last moment, twice", "critical", KEPT, KEPT_DIGEST)
 
@@ -124,6 +136,12 @@ def test_a_promise_is_still_kept_at_its_due_instant(_smartattend_edge: Simulatio
 @pytest.mark.detects("breach-at-change-overlooked")
 def test_a_severity_under_which_a_promise_is_past_breaks_it_at_the_change(_smartattend_edge: Simulation) -> None:
     _smartattend_edge.play("It is worse than it looked", "low", TOO_LATE, TOO_LATE_DIGEST)
+
+
+@pytest.mark.simulation("simulations/sla-answered-late")
+@pytest.mark.detects("taken-incident-carried-up")
+def test_the_monitor_carries_up_only_what_is_still_open(_smartattend_edge: Simulation) -> None:
+    _smartattend_edge.play("Somebody has it already", "low", ANSWERED_LATE, ANSWERED_LATE_DIGEST)
 
 
 @pytest.mark.simulation("simulations/sla-resumed")

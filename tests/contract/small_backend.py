@@ -23,7 +23,7 @@ prefix = ""
 authorization = "Token {token}"
 headers = { authorization = "x-session" }
 not_offered = [
-    "POST /time/*", "GET /incidents", "GET /incidents/{id}/*", "PATCH *", "POST /incidents/{id}/*", "* /school/*", "* /corporate/*",
+    "GET /openapi.json", "POST /time/*", "GET /incidents", "GET /incidents/{id}/*", "PATCH *", "POST /incidents/{id}/*", "* /school/*", "* /corporate/*",
     "* /attendance/*", "* /corrections/*", "* /metrics/*", "* /validation/*",
 ]
 

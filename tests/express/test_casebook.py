@@ -35,7 +35,7 @@ FOUND: dict[str, tuple[str, ...]] = {
     "assignee-taken": ("scenarios/ownership",),
     "tokens-never-end": ("scenarios/tokens",),
     "health-lies": ("scenarios/health",),
-    "filter-ignored": ("scenarios/lists",),
+    "filter-ignored": ("scenarios/lists", "scenarios/list-pages"),
     "foreign-cases-shown": ("scenarios/tenant-isolation",),
     "cause-anywhere": ("scenarios/root-cause",),
     "unlocked": ("scenarios/concurrent-changes",),
