@@ -12,6 +12,7 @@ from pytest_smartattend.sabotage.drills import DRILLS
 from pytest_smartattend.sabotage.exports import EXPORTS
 from pytest_smartattend.sabotage.handoffs import HANDOFFS
 from pytest_smartattend.sabotage.overlooked import OVERLOOKED
+from pytest_smartattend.sabotage.overlooked_attendance import OVERLOOKED_ATTENDANCE
 from pytest_smartattend.sabotage.overlooked_incidents import OVERLOOKED_INCIDENTS
 from pytest_smartattend.sabotage.records import RECORDS
 from pytest_smartattend.sabotage.rules import RULES
@@ -24,6 +25,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *ATTENDANCE,
     *CLOCK,
     *OVERLOOKED,
+    *OVERLOOKED_ATTENDANCE,
     *OVERLOOKED_INCIDENTS,
     *EXPORTS,
     *DRILLS,

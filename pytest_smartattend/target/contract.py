@@ -84,6 +84,12 @@ ATTENDANCE_APPEND_ONLY = (
     "correction_reverts",
     "attendance_refusals",
 )
+#: kind of tenant → the value of a submission that names whom it is about
+PERSON: dict[str, str] = {"school": "student_id", "corporate": "employee_id"}
+#: kind of tenant → the value of a submission that names the day
+DAY: dict[str, str] = {"school": "date", "corporate": "shift_date"}
+#: a day on which nobody has a shift
+WITHOUT_SHIFT = "1999-01-01"
 CORRECTION_TYPES = (
     "data_entry_error",
     "biometric_revalidation",

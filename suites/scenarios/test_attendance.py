@@ -14,7 +14,7 @@ KINDS = ("school", "corporate")
 
 
 @pytest.mark.scenario("scenarios/attendance-records")
-@pytest.mark.detects("natural-key-dropped")
+@pytest.mark.detects("natural-key-dropped", "clock-before-duplicate")
 @pytest.mark.parametrize("kind", KINDS)
 def test_attendance_is_recorded_once_under_its_natural_key(
     _smartattend_tenants: Callable[..., Tenant],
@@ -31,15 +31,19 @@ def test_attendance_is_recorded_once_under_its_natural_key(
         "what was recorded", told, {name: value for name, value in submission.items() if name != "client_time"}
     )
     evidence.expect("state", first.body["state"], "VERIFIED")
-    later = {**submission, "client_time": tenant.submission()["client_time"], "device_id": "another"}
-    for name, person, key in (
-        ("again", tenant.member, None),
-        ("with a key", tenant.member, "k1"),
-        ("by staff", tenant.staff, "k2"),
+    # whoever is there already is there, whatever the clock of their second device says
+    for name, person, key, off in (
+        ("again", tenant.member, None, 0),
+        ("with a key", tenant.member, "k1", 0),
+        ("by staff", tenant.staff, "k2", 0),
+        ("by a clock that is behind", tenant.member, None, -400),
+        ("by a clock that is far ahead", tenant.member, "k3", 1200),
     ):
-        again = person.submit(later, key)
+        client_time = tenant.submission(off=timedelta(seconds=off))["client_time"]
+        again = person.submit({**submission, "client_time": client_time, "device_id": "another"}, key)
         evidence.expect(f"{name}: answer and id", (again.status, again.body.get("id")), (200, first.body["id"]))
         evidence.expect(f"{name}: what holds", again.body.get("submitted"), first.body["submitted"])
+    evidence.expect("incidents about a clock", tenant.staff.incidents().must()["items"], [])
     other = tenant.staff.submit(_another(tenant))
     evidence.expect("another natural key is another record", other.status, 201)
     rows = _smartattend_observer.attendance_of(tenant.id)
@@ -104,8 +108,7 @@ def test_a_member_submits_their_own_attendance_only(
     kind: str,
 ) -> None:
     tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
-    name = "student_id" if kind == "school" else "employee_id"
-    others = {**tenant.submission(), name: tenant.roster.other_id}
+    others = {**tenant.submission(), contract.PERSON[kind]: tenant.roster.other_id}
     evidence.expect("a member for another", tenant.member.submit(others).summary, "403 forbidden")
     evidence.expect("records", len(_smartattend_observer.attendance_of(tenant.id)["attendance"]), 0)
     evidence.expect("staff for another", tenant.staff.submit(others).status, 201)
@@ -153,29 +156,83 @@ def test_a_correction_stands_beside_the_record_and_is_reverted_once(
     evidence.expect("corrections and reverts kept", (len(rows["corrections"]), len(rows["reverts"])), (2, 2))
 
 
-@pytest.mark.scenario("scenarios/correction-bounds")
-@pytest.mark.detects("short-reason-accepted")
-def test_a_correction_gives_a_reason_and_values_that_could_have_been_submitted(
-    _smartattend_tenants: Callable[..., Tenant], _smartattend_observer: Observer, _smartattend_evidence: Evidence
+@pytest.mark.scenario("scenarios/corrections")
+@pytest.mark.detects("newest-correction-only", "reverts-overlooked-in-history")
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrections_of_different_values_hold_beside_each_other_wherever_they_are_read(
+    _smartattend_tenants: Callable[..., Tenant], _smartattend_evidence: Evidence, kind: str
 ) -> None:
-    tenant, foreign, evidence = _smartattend_tenants(), _smartattend_tenants(), _smartattend_evidence
-    record = _recorded(tenant)["id"]
+    tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
+    record = _recorded(tenant)
+    day, another_day = contract.DAY[kind], tenant.roster.days[1].isoformat()
+
+    def expect(when: str, **corrected: str) -> None:
+        wanted = {"submitted": record["submitted"], "effective": {**record["submitted"], **corrected}}
+        for name, read in (("record", tenant.staff.attendance), ("corrections", tenant.staff.corrections)):
+            told = read(record["id"]).must()
+            evidence.expect(f"the {name} {when}", {part: told[part] for part in wanted}, wanted)
+
+    expect("before")
+    of_day = tenant.staff.correct(record["id"], {day: another_day}).must()["id"]
+    expect("after the first", **{day: another_day})
+    of_device = tenant.staff.correct(record["id"], {"device_id": "door"}).must()["id"]
+    expect("after both", **{day: another_day, "device_id": "door"})
+    tenant.admin.revert(of_day).must()
+    expect("after a revert", device_id="door")
+    tenant.admin.revert(of_device).must()
+    expect("after both reverts")
+
+
+def _unfit(tenant: Tenant, foreign: Tenant) -> dict[str, tuple[dict[str, object], str]]:
+    """Values that could not have been submitted, and what is said to them."""
+    strange, nowhere = "422 validation_error", "404 not_found"
+    day, person = contract.DAY[tenant.kind], contract.PERSON[tenant.kind]
+    others: dict[str, object] = {person: foreign.roster.person_id}
+    unfit: dict[str, tuple[dict[str, object], str]] = {
+        "nothing": ({}, strange),
+        "no date": ({day: "tomorrow"}, strange),
+        "a foreign person": (others, nowhere),
+    }
+    if tenant.kind == "corporate":
+        return unfit | {
+            "another kind's value": ({"date": tenant.roster.days[1].isoformat()}, strange),
+            "no direction": ({"direction": "up"}, strange),
+            "a day without a shift": ({day: contract.WITHOUT_SHIFT}, nowhere),
+        }
+    elsewhere: dict[str, object] = {"class_session_id": foreign.roster.class_session_ids[0]}
+    return unfit | {
+        "another kind's value": ({"direction": "in"}, strange),
+        "a foreign class session": (elsewhere, nowhere),
+        "a foreign class session and person": (elsewhere | others, nowhere),
+    }
+
+
+#: also a superadmin, who sees every tenant's rows, corrects within the record's own
+CORRECTORS = [(kind, role) for kind in KINDS for role in ("staff", "superadmin")]
+
+
+@pytest.mark.scenario("scenarios/correction-bounds")
+@pytest.mark.detects("short-reason-accepted", "corporate-corrections-unvalidated", "superadmin-corrects-across")
+@pytest.mark.parametrize(("kind", "role"), CORRECTORS, ids=["-".join(cell) for cell in CORRECTORS])
+def test_a_correction_gives_a_reason_and_values_that_could_have_been_submitted(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
+    role: str,
+) -> None:
+    tenant, foreign, evidence = _smartattend_tenants(kind), _smartattend_tenants(kind), _smartattend_evidence
+    record, corrector = _recorded(tenant)["id"], tenant.actor(role)
     stands = _smartattend_observer.attendance_of(tenant.id)
     fitting: dict[str, object] = {"device_id": "door"}
     short = "  " + "x" * (contract.LEAST_TEXT - 1) + "  "
-    evidence.expect("short", tenant.staff.correct(record, fitting, reason=short).summary, "422 missing_fields")
-    unknown = tenant.staff.correct(record, fitting, type="whim")
+    evidence.expect("short", corrector.correct(record, fitting, reason=short).summary, "422 missing_fields")
+    unknown = corrector.correct(record, fitting, type="whim")
     evidence.expect("unknown type", unknown.summary, "422 validation_error")
-    for name, corrected, wanted in (
-        ("nothing", {}, "422 validation_error"),
-        ("another kind's value", {"direction": "in"}, "422 validation_error"),
-        ("no date", {"date": "tomorrow"}, "422 validation_error"),
-        ("a foreign class session", {"class_session_id": foreign.roster.class_session_ids[0]}, "404 not_found"),
-        ("a foreign student", {"student_id": foreign.roster.person_id}, "404 not_found"),
-    ):
-        evidence.expect(name, tenant.staff.correct(record, corrected).summary, wanted)
+    for name, (corrected, wanted) in _unfit(tenant, foreign).items():
+        evidence.expect(name, corrector.correct(record, corrected).summary, wanted)
     evidence.expect("what the refusals changed", _smartattend_observer.attendance_of(tenant.id), stands)
-    exactly = tenant.staff.correct(record, fitting, reason=f"  {'x' * contract.LEAST_TEXT} ")
+    exactly = corrector.correct(record, fitting, reason=f"  {'x' * contract.LEAST_TEXT} ")
     evidence.expect("exactly ten characters", exactly.status, 201)
 
 

@@ -1,8 +1,10 @@
-"""Scenario 7: several people act on one incident at the same moment. None is lost, none is applied twice."""
+"""Scenario 7: several people act on one incident, or one attendance, at the same moment. None is lost, none is applied twice."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,6 +41,39 @@ def test_of_many_who_do_the_same_one_wins(
         refusals = admin.part(incident["id"], "refusals").must()["items"]
         evidence.expect(f"refusals kept in round {turn}", len(refusals), ACTORS - 1)
     evidence.expect("locks and transactions left", _smartattend_observer.leftovers(), [])
+
+
+@pytest.mark.scenario("scenarios/concurrent-actors")
+@pytest.mark.detects("attendance-states-unlocked")
+@pytest.mark.parametrize("kind", ["school", "corporate"], ids=["school-attendance", "corporate-attendance"])
+def test_of_many_who_change_a_records_state_one_wins(
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
+) -> None:
+    tenant, evidence, observer = _smartattend_tenants(kind), _smartattend_evidence, _smartattend_observer
+    body = {"state": "FLAGGED", "reason": "The teacher looked into it."}
+    for turn in range(ROUNDS):
+        record = tenant.member.submit(tenant.submission(day=turn)).must()["id"]
+        requests = [Request("POST", f"/attendance/{record}/state", tenant.staff.token or "", body)] * ACTORS
+        # whoever has read the state before one has changed it waits at the gate: so they meet, however busy the machine
+        with ThreadPoolExecutor(1) as pool, observer.gate("attendance_history") as gathered:
+            under_way = pool.submit(release_together, tenant.staff.base_url, requests)
+            gathered(2)
+        answers = under_way.result()
+        counted = Counter(answer.summary for answer in answers)
+        evidence.expect(f"answers of round {turn}", dict(counted), {"200": 1, "409 invalid_transition": ACTORS - 1})
+        stands = {answer.body["current"] for answer in answers if not answer.ok}
+        evidence.expect(f"what the losers are told in round {turn}", stands, {"FLAGGED"})
+        rows = tenant.staff.attendance_history(record).must()["items"]
+        evidence.expect(
+            f"history after round {turn}", [(row["seq"], row["to"]) for row in rows], [(1, "VERIFIED"), (2, "FLAGGED")]
+        )
+        codes = observer.rows("select code from attendance_refusals where attendance_id = %s", record)
+        kept = [row["code"] for row in codes]
+        evidence.expect(f"refusals kept in round {turn}", kept, ["invalid_transition"] * (ACTORS - 1))
+    evidence.expect("locks and transactions left", observer.leftovers(), [])
 
 
 @pytest.mark.scenario("scenarios/concurrent-escalations")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -25,6 +26,14 @@ def _attendance(tenant: Tenant) -> None:
     tenant.admin.revert(correction)  # refused, and kept as such
 
 
+def _alarm(tenant: Tenant) -> None:
+    assert tenant.member.submit(tenant.submission(off=timedelta(minutes=20), device_id="gate")).status == 422
+
+
+def _seeded(_tenant: Tenant) -> None:
+    """It has rows from the first."""
+
+
 def _handoff(tenant: Tenant) -> None:
     tenant.staff.report().must()
     successor = tenant.successor_of("admin")
@@ -39,8 +48,17 @@ APPEND_ONLY = {
     **dict.fromkeys(contract.HANDOFF_APPEND_ONLY, _handoff),
 }
 #: table → what leaves a row in it
-SEEN = {**dict.fromkeys(("users", *OF_INCIDENTS), _incident), **APPEND_ONLY, "idempotency_keys": _attendance}
-WRITTEN = {**dict.fromkeys(OF_INCIDENTS, _incident), **dict.fromkeys(contract.HANDOFF_APPEND_ONLY, _handoff)}
+BESIDE = {"idempotency_keys": _attendance, "drift_alarms": _alarm, "metrics": _attendance}
+ROSTERS = ("tenants", "class_sessions", "shifts")
+SEEN = {
+    **dict.fromkeys(("users", *OF_INCIDENTS), _incident),
+    **APPEND_ONLY,
+    **BESIDE,
+    **dict.fromkeys(ROSTERS, _seeded),
+}
+WRITTEN = {**dict.fromkeys(OF_INCIDENTS, _incident), **APPEND_ONLY, **BESIDE}
+#: seconds in which what is recorded on the side must be there
+PATIENCE = 15.0
 
 STATEMENTS = {
     "update": "update {table} set tenant_id = tenant_id where tenant_id = %s",
@@ -72,26 +90,37 @@ def test_the_database_refuses_to_rewrite_what_is_kept_beside_incidents(
 
 
 @pytest.mark.scenario("scenarios/row-level-security")
-@pytest.mark.detects("rls-off", "accounts-shown", "attendance-rls-off", "handoff-rls-off")
+@pytest.mark.detects(
+    "rls-off", "accounts-shown", "attendance-rls-off", "handoff-rls-off", "metrics-rls-off", "rosters-rls-off"
+)
 @pytest.mark.parametrize("table", SEEN)
 def test_the_database_itself_hides_foreign_rows_from_the_application(
-    _smartattend_tenants: Tenants, _smartattend_platform: Platform, _smartattend_evidence: Evidence, table: str
+    _smartattend_tenants: Tenants,
+    _smartattend_observer: Observer,
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    table: str,
 ) -> None:
-    own, foreign = _smartattend_tenants(), _smartattend_tenants()
+    kind = "corporate" if table == "shifts" else "school"
+    own, foreign = _smartattend_tenants(kind), _smartattend_tenants(kind)
+    owner = "id" if table == "tenants" else "tenant_id"
     for tenant in (own, foreign):
         SEEN[table](tenant)
+        counting = f"select count(*) from {table} where {owner} = %s"
+        there = _smartattend_observer.counted(counting, tenant.id, least=1, patience=PATIENCE)
+        _smartattend_evidence.invariant("there are rows to see", there > 0, f"{there} rows")
     for name, tenant_id, wanted in (
         ("own", own.id, {own.id}),
         ("foreign", foreign.id, {foreign.id}),
         ("no", None, set()),
     ):
         with _smartattend_platform.sql_as("app", tenant_id) as sql:
-            seen = {str(row["tenant_id"]) for row in sql.rows(f"select tenant_id from {table}")}
+            seen = {str(row["owner"]) for row in sql.rows(f"select {owner} as owner from {table}")}
         _smartattend_evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
 
 
 @pytest.mark.scenario("scenarios/row-level-security-of-writes")
-@pytest.mark.detects("rls-write-open", "handoff-rls-write-open")
+@pytest.mark.detects("rls-write-open", "handoff-rls-write-open", "attendance-rls-write-open")
 @pytest.mark.parametrize("table", WRITTEN)
 def test_the_database_itself_keeps_the_application_from_writing_foreign_rows(
     _smartattend_tenants: Tenants,
@@ -102,6 +131,8 @@ def test_the_database_itself_keeps_the_application_from_writing_foreign_rows(
 ) -> None:
     own, foreign = _smartattend_tenants(), _smartattend_tenants()
     WRITTEN[table](foreign)
+    counting = f"select count(*) from {table} where tenant_id = %s"
+    _smartattend_observer.counted(counting, foreign.id, least=1, patience=PATIENCE)
     row = _smartattend_observer.value(
         f"select row_to_json(t)::text from {table} t where tenant_id = %s limit 1", foreign.id
     )

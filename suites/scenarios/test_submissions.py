@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
 
-from pytest_smartattend import Down, Evidence, Faults, InProcessPlatform, Observer, Tenant, contract
+from pytest_smartattend import Down, Evidence, Faults, InProcessPlatform, Observer, Platform, Tenant, contract
 
 REPLAYED = "idempotency-replayed"
+KINDS = ("school", "corporate")
 
 
 @pytest.mark.scenario("scenarios/idempotency-replay")
@@ -39,14 +40,21 @@ def test_a_key_gives_its_first_answer_again(
 
 
 @pytest.mark.scenario("scenarios/idempotency-binding")
-@pytest.mark.detects("key-not-bound-to-body", "key-not-bound-to-tenant", "key-of-a-duplicate-forgotten")
+@pytest.mark.detects(
+    "key-not-bound-to-body", "key-not-bound-to-tenant", "key-of-a-duplicate-forgotten", "key-bound-to-person"
+)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_key_belongs_to_one_body_and_one_tenant(
-    _smartattend_tenants: Callable[..., Tenant], _smartattend_observer: Observer, _smartattend_evidence: Evidence
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
 ) -> None:
-    tenant, foreign, evidence = _smartattend_tenants(), _smartattend_tenants(), _smartattend_evidence
+    tenant, foreign, evidence = _smartattend_tenants(kind), _smartattend_tenants(kind), _smartattend_evidence
     submission = tenant.submission()
-    another_day = {**submission, "date": tenant.roster.days[1].isoformat()}
-    tenant.member.submit(submission, "a-key").must()
+    another_day = {**submission, contract.DAY[kind]: tenant.roster.days[1].isoformat()}
+    first = tenant.member.submit(submission, "a-key")
+    evidence.expect("first answer", first.status, 201)
     stands = _smartattend_observer.attendance_of(tenant.id)
     for name, body in (
         ("another day", another_day),
@@ -54,6 +62,10 @@ def test_a_key_belongs_to_one_body_and_one_tenant(
         ("another time", {**submission, "client_time": tenant.submission()["client_time"]}),
     ):
         evidence.expect(name, tenant.member.submit(body, "a-key").summary, "422 idempotency_key_reused")
+    for name, person in (("staff", tenant.staff), ("an admin", tenant.admin)):
+        again = person.submit(submission, "a-key")
+        told = (again.summary, again.headers.get(REPLAYED), again.body)
+        evidence.expect(f"the same request by {name}", told, (first.summary, "true", first.body))
     evidence.expect("a duplicate under a key of its own", tenant.member.submit(submission, "its-own").status, 200)
     taken = tenant.member.submit(another_day, "its-own")
     evidence.expect("the duplicate's key with another body", taken.summary, "422 idempotency_key_reused")
@@ -103,6 +115,56 @@ def test_a_submission_is_judged_by_how_far_the_clients_clock_is_off(
     evidence.expect("answer", (answer.summary, answer.body.get("band")), ("422 clock_drift_blocked", band))
     evidence.expect("records", len(records), 0)
     evidence.expect("an incident is named", answer.body.get("incident_id") is not None, band == "critical")
+
+
+OFFSETS = {"+05:30": timedelta(hours=5, minutes=30), "-09:00": -timedelta(hours=9)}
+PLACES = [(kind, offset) for kind in KINDS for offset in OFFSETS]
+
+
+@pytest.mark.scenario("scenarios/client-clock")
+@pytest.mark.detects("client-offset-ignored")
+@pytest.mark.parametrize(("kind", "offset"), PLACES, ids=["-".join(place) for place in PLACES])
+def test_a_clients_time_is_the_same_instant_in_every_offset(
+    _smartattend_tenants: Callable[..., Tenant], _smartattend_evidence: Evidence, kind: str, offset: str
+) -> None:
+    tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
+    begun = tenant.nobody.now()
+    answer = tenant.member.submit(tenant.roster.submission(begun.astimezone(timezone(OFFSETS[offset]))))
+    passed = tenant.nobody.now() - begun
+    evidence.expect("answer", (answer.summary, answer.body.get("state")), ("201", "VERIFIED"))
+    told = datetime.fromisoformat(answer.body["submitted"]["client_time"])
+    evidence.expect("the instant that is kept", told, begun)
+    drift = timedelta(milliseconds=answer.body["drift_ms"])
+    evidence.invariant("the clock is not off", abs(drift) <= passed + timedelta(microseconds=1), str(drift))
+
+
+#: a tenant that grants its clients' clocks up to 60, 400 and 900 s: seconds off → answer and state
+WIDENED = {"+50s": ("201", "VERIFIED"), "-350s": ("201", "FLAGGED"), "+700s": ("422 clock_drift_blocked", None)}
+WIDEN = (
+    "insert into tenant_settings (tenant_id, drift_accepted_ms, drift_flagged_ms, drift_blocked_ms)"
+    " values (%s, 60000, 400000, 900000) returning tenant_id"
+)
+
+
+@pytest.mark.scenario("scenarios/client-clock")
+@pytest.mark.detects("wider-thresholds-ignored")
+@pytest.mark.parametrize("clock", WIDENED, ids=[f"widened-{clock}" for clock in WIDENED])
+def test_a_tenants_own_thresholds_are_those_that_hold_for_its_clients(
+    _smartattend_tenant: Tenant,
+    _smartattend_observer: Observer,
+    _smartattend_platform: Platform,
+    _smartattend_evidence: Evidence,
+    clock: str,
+) -> None:
+    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    settings = _smartattend_observer.value("select count(*) from tenant_settings where tenant_id = %s", tenant.id)
+    evidence.expect("settings of its own before", settings, 0)
+    with _smartattend_platform.sql_as("owner", tenant.id) as sql:
+        sql.rows(WIDEN, tenant.id)
+    off = timedelta(seconds=int(clock.removesuffix("s")))
+    answer = tenant.member.submit(tenant.submission(off=off, device_id="gate"))
+    evidence.expect("answer and state", (answer.summary, answer.body.get("state")), WIDENED[clock])
+    evidence.expect("incidents about it", tenant.staff.incidents().must()["items"], [])
 
 
 EDGES = [(band, sign) for band in contract.DRIFT_LIMITS for sign in ("ahead", "behind")]
@@ -178,11 +240,17 @@ def test_an_incident_about_a_clock_waits_for_its_store(
 
 
 @pytest.mark.scenario("scenarios/tenant-health")
-@pytest.mark.detects("health-never-recovers", "health-counts-newest-only", "metrics-lost-on-errors")
+@pytest.mark.detects(
+    "health-never-recovers", "health-counts-newest-only", "metrics-lost-on-errors", "failed-checkins-not-counted"
+)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_tenants_health_follows_what_became_of_its_requests_and_recovers(
-    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
 ) -> None:
-    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
     blocked = tenant.submission(off=timedelta(seconds=-400))
     requests = failures = 0
 
@@ -216,24 +284,31 @@ def test_a_tenants_health_follows_what_became_of_its_requests_and_recovers(
 
 @pytest.mark.scenario("scenarios/tenant-metrics")
 @pytest.mark.detects(
-    "mismatches-not-counted", "mean-of-means", "errors-of-submissions-only", "some-failed-submissions-only"
+    "mismatches-not-counted",
+    "mean-of-means",
+    "errors-of-submissions-only",
+    "some-failed-submissions-only",
+    "failed-checkins-not-counted",
 )
+@pytest.mark.parametrize("kind", KINDS)
 def test_metrics_tell_mismatches_failures_of_every_endpoint_and_a_mean_over_all_requests(
-    _smartattend_tenant: Tenant,
+    _smartattend_tenants: Callable[..., Tenant],
     _smartattend_observer: Observer,
     _smartattend_faults: Faults,
     _smartattend_evidence: Evidence,
+    kind: str,
 ) -> None:
-    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
     record = tenant.member.submit(tenant.submission()).must()["id"]
     for state in ("FLAGGED", "REVOKED", "VERIFIED", "MANUAL_OVERRIDE"):
         tenant.staff.change_state(record, state).must()
     for _ in range(15):
         tenant.member.call("GET", "/auth/me").must()
-    others = {**tenant.submission(), "student_id": tenant.roster.other_id}
+    others = {**tenant.submission(), contract.PERSON[kind]: tenant.roster.other_id}
     evidence.expect("a submission for another", tenant.member.submit(others).status, 403)
-    nowhere = tenant.submission(class_session_id=str(uuid4()))
-    evidence.expect("a submission to no class session", tenant.member.submit(nowhere).status, 404)
+    unknown = {"class_session_id": str(uuid4())} if kind == "school" else {"shift_date": contract.WITHOUT_SHIFT}
+    nowhere = {**tenant.submission(), **unknown}
+    evidence.expect("a submission to no class session or shift", tenant.member.submit(nowhere).status, 404)
     with _smartattend_faults.on("incidents_database", Down(), may_not_fire=True):
         evidence.expect("incidents while their store is away", tenant.staff.incidents().status, 503)
     _smartattend_observer.counted(WEIGHED, tenant.id, least=23, patience=SEEN_WITHIN)
