@@ -106,15 +106,16 @@ def test_the_database_itself_hides_foreign_rows_from_the_application(
     owner = "id" if table == "tenants" else "tenant_id"
     for tenant in (own, foreign):
         SEEN[table](tenant)
-        counting = f"select count(*) from {table} where {owner} = %s"
-        there = _smartattend_observer.counted(counting, tenant.id, least=1, patience=PATIENCE)
-        _smartattend_evidence.invariant("there are rows to see", there > 0, f"{there} rows")
     for name, tenant_id, wanted in (
         ("own", own.id, {own.id}),
         ("foreign", foreign.id, {foreign.id}),
         ("no", None, set()),
     ):
         with _smartattend_platform.sql_as("app", tenant_id) as sql:
+            for tenant in (own, foreign):
+                counting = f"select count(*) from {table} where {owner} = %s"
+                there = _smartattend_observer.counted(counting, tenant.id, least=1, patience=PATIENCE)
+                _smartattend_evidence.invariant("there are rows to see", there > 0, f"{there} rows")
             seen = {str(row["owner"]) for row in sql.rows(f"select {owner} as owner from {table}")}
         _smartattend_evidence.expect(f"tenants seen with the {name} tenant set", seen, wanted)
 
@@ -131,12 +132,12 @@ def test_the_database_itself_keeps_the_application_from_writing_foreign_rows(
 ) -> None:
     own, foreign = _smartattend_tenants(), _smartattend_tenants()
     WRITTEN[table](foreign)
-    counting = f"select count(*) from {table} where tenant_id = %s"
-    _smartattend_observer.counted(counting, foreign.id, least=1, patience=PATIENCE)
-    row = _smartattend_observer.value(
-        f"select row_to_json(t)::text from {table} t where tenant_id = %s limit 1", foreign.id
-    )
     with _smartattend_platform.sql_as("app", own.id) as sql:
+        counting = f"select count(*) from {table} where tenant_id = %s"
+        _smartattend_observer.counted(counting, foreign.id, least=1, patience=PATIENCE)
+        row = _smartattend_observer.value(
+            f"select row_to_json(t)::text from {table} t where tenant_id = %s limit 1", foreign.id
+        )
         refusal = sql.refusal_of(
             f"insert into {table} overriding user value select * from json_populate_record(null::{table}, %s)", row
         )

@@ -157,9 +157,9 @@ def test_a_tenants_own_thresholds_are_those_that_hold_for_its_clients(
     clock: str,
 ) -> None:
     tenant, evidence = _smartattend_tenant, _smartattend_evidence
-    settings = _smartattend_observer.value("select count(*) from tenant_settings where tenant_id = %s", tenant.id)
-    evidence.expect("settings of its own before", settings, 0)
     with _smartattend_platform.sql_as("owner", tenant.id) as sql:
+        settings = _smartattend_observer.value("select count(*) from tenant_settings where tenant_id = %s", tenant.id)
+        evidence.expect("settings of its own before", settings, 0)
         sql.rows(WIDEN, tenant.id)
     off = timedelta(seconds=int(clock.removesuffix("s")))
     answer = tenant.member.submit(tenant.submission(off=off, device_id="gate"))
