@@ -62,20 +62,26 @@ def _recorded(tenant: Tenant) -> dict[str, Any]:
     return record
 
 
-PAIRS = [(before, after) for before in contract.ATTENDANCE_STATES for after in contract.ATTENDANCE_STATES]
+PAIRS = [
+    (kind, before, after)
+    for kind in KINDS
+    for before in contract.ATTENDANCE_STATES
+    for after in contract.ATTENDANCE_STATES
+]
 
 
 @pytest.mark.scenario("scenarios/attendance-states")
 @pytest.mark.detects("attendance-illegal-state-allowed")
-@pytest.mark.parametrize(("before", "after"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+@pytest.mark.parametrize(("kind", "before", "after"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 def test_a_state_changes_as_the_table_says_and_leaves_one_row_of_history(
-    _smartattend_tenant: Tenant,
+    _smartattend_tenants: Callable[..., Tenant],
     _smartattend_observer: Observer,
     _smartattend_evidence: Evidence,
+    kind: str,
     before: str,
     after: str,
 ) -> None:
-    tenant, evidence, observer = _smartattend_tenant, _smartattend_evidence, _smartattend_observer
+    tenant, evidence, observer = _smartattend_tenants(kind), _smartattend_evidence, _smartattend_observer
     record = _recorded(tenant)["id"]
     if before != "VERIFIED":
         tenant.staff.change_state(record, before).must()
@@ -242,12 +248,13 @@ TURNS = 2
 
 @pytest.mark.scenario("scenarios/drift-incident")
 @pytest.mark.detects("drift-incident-each-time")
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_clock_that_is_far_off_opens_one_critical_incident_per_device_and_hour(
-    _smartattend_tenants: Callable[..., Tenant], _smartattend_evidence: Evidence
+    _smartattend_tenants: Callable[..., Tenant], _smartattend_evidence: Evidence, kind: str
 ) -> None:
     evidence = _smartattend_evidence
     for _ in range(TURNS):
-        tenant = _smartattend_tenants()
+        tenant = _smartattend_tenants(kind)
         hour = tenant.nobody.now().hour
         far = timedelta(minutes=20)
         answers = [

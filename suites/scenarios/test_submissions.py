@@ -76,10 +76,14 @@ def test_a_key_belongs_to_one_body_and_one_tenant(
 
 @pytest.mark.scenario("scenarios/answer-after-commit")
 @pytest.mark.detects("answer-before-commit")
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_acknowledged_is_in_the_database(
-    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
 ) -> None:
-    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
     for day in range(5):
         answer = tenant.member.submit(tenant.submission(day=day), f"key-{day}")
         found = _smartattend_observer.value("select count(*) from attendance where id = %s", answer.must()["id"])
@@ -87,16 +91,20 @@ def test_what_is_acknowledged_is_in_the_database(
 
 
 OFFS = (0, 4, 7, 290, 310, 590, 610, 900)
-CLOCKS = [f"{sign}{off}s" for off in OFFS for sign in ("+", "-") if (off, sign) != (0, "-")]
+CLOCKS = [(kind, f"{sign}{off}s") for kind in KINDS for off in OFFS for sign in ("+", "-") if (off, sign) != (0, "-")]
 
 
 @pytest.mark.scenario("scenarios/client-clock")
 @pytest.mark.detects("drift-sign-ignored")
-@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize(("kind", "clock"), CLOCKS, ids=["-".join(cell) for cell in CLOCKS])
 def test_a_submission_is_judged_by_how_far_the_clients_clock_is_off(
-    _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, clock: str
+    _smartattend_tenants: Callable[..., Tenant],
+    _smartattend_observer: Observer,
+    _smartattend_evidence: Evidence,
+    kind: str,
+    clock: str,
 ) -> None:
-    tenant, evidence = _smartattend_tenant, _smartattend_evidence
+    tenant, evidence = _smartattend_tenants(kind), _smartattend_evidence
     off = timedelta(seconds=int(clock.removesuffix("s")))
     begun = tenant.nobody.now()
     answer = tenant.member.submit(tenant.roster.submission(begun + off))
