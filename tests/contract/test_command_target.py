@@ -81,7 +81,7 @@ def test_it_is_killed_and_restarted_at_the_same_address(start: Callable[..., Com
     ("program", "told"),
     [
         ("print('no database'); raise SystemExit(3)", r"ended with status 3 after .* before GET http.*no database"),
-        ("import time; print('thinking', flush=True); time.sleep(600)", r"not answered with 2xx within 1 s; .*thinking"),
+        ("import time; print('thinking', flush=True); time.sleep(600)", r"not answered with 2xx within 5 s; .*thinking"),
         ("import os, time; os.fork() and os._exit(0); time.sleep(600)", r"ended with status 0.*other processes, which were ended: python"),
     ],
     ids=["ends", "hangs", "forks and leaves"],
@@ -91,8 +91,8 @@ def test_a_command_that_does_not_come_up_is_told_with_its_output_and_a_remedy(
 ) -> None:
     began = time.monotonic()
     with pytest.raises(TargetFailed, match=rf"(?s)Starting the platform.*{told}.*Let it stay in the foreground"):
-        start(script(program), within=1)
-    assert time.monotonic() - began < 20
+        start(script(program), within=5)
+    assert time.monotonic() - began < 40
 
 
 def test_a_command_that_answers_wrongly_is_told_by_its_last_answer(start: Callable[..., CommandPlatform]) -> None:
