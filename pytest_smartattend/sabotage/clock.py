@@ -161,11 +161,6 @@ def _look_at_one(app: Any) -> None:  # noqa: ANN401
     rows.watch = watch
 
 
-def _ignore_latency(app: Any) -> None:  # noqa: ANN401
-    limits = app.state.platform.metrics.rules.limits
-    limits.update({status: (rate, float("inf")) for status, (rate, _) in limits.items()})
-
-
 def _weigh_a_day(app: Any) -> None:  # noqa: ANN401
     app.state.platform.metrics.rules.since = lambda now: now - timedelta(days=1)
 
@@ -192,7 +187,6 @@ CLOCK = (
     Sabotage("due-instant-too-late", "a promise kept at its due instant counts as broken", _end_before_the_instant),
     Sabotage("reopening-begins-anew", "a reopened incident's broken promise is forgotten", _begin_anew),
     Sabotage("one-notice-a-look", "of several windows that end at once the monitor tells one", _look_at_one),
-    Sabotage("health-ignores-latency", "a tenant whose requests take for ever is healthy", _ignore_latency),
     Sabotage("metrics-of-a-whole-day", "a tenant's health weighs a day in place of an hour", _weigh_a_day),
     Sabotage(
         "metrics-on-the-servers-clock",

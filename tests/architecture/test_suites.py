@@ -48,6 +48,10 @@ def test_every_check_promises_to_catch_a_defect_of_the_catalogue(checks: dict[st
     assert sorted(promised - set(catalogue.by_name())) == []
 
 
+def test_no_two_defects_of_the_catalogue_have_one_name() -> None:
+    assert len(catalogue.by_name()) == len(catalogue.CATALOGUE)
+
+
 def test_every_defect_of_the_catalogue_is_promised_by_a_check(checks: dict[str, tuple[str, ...]]) -> None:
     promised = {name for names in checks.values() for name in names}
     assert sorted(set(catalogue.by_name()) - promised) == []
