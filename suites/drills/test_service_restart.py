@@ -21,7 +21,7 @@ BODY = b'{"client_time": "2026-03-02T08:00:00+00:00"}'
 #: connections in each state, all to the instance that is about to be replaced
 EACH = 3
 #: seconds that a long request takes to finish after its instance was asked to end: longer than idle connections are waited for
-LASTING = 5.0
+LASTING = 7.0
 
 
 class Held:

@@ -59,6 +59,13 @@ def titles(world: World) -> list[str]:
     return [row["title"] for row in world.rows("SELECT title FROM incidents ORDER BY created_at")]
 
 
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: SpoolFile, _line: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SpoolFile, "append", full)
+
+
 @contextlib.asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[None]:
     async with app.router.lifespan_context(app):
@@ -184,10 +191,7 @@ async def test_a_line_that_is_half_written_while_the_spool_is_looked_at_comes_in
 async def test_without_a_spool_or_with_a_full_one_a_report_is_refused_and_nothing_is_pretended(
     world: World, path: TcpProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_self: SpoolFile, _line: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(SpoolFile, "append", full)
+    fill_the_disk(monkeypatch)
     for folder, part in ((None, "incidents_database"), (tmp_path, "incident_spool")):
         app = instance(world, path, folder)  # type: ignore[arg-type]
         with path.fault(Down(), may_not_fire=True):
@@ -200,10 +204,7 @@ async def test_without_a_spool_or_with_a_full_one_a_report_is_refused_and_nothin
 async def test_what_is_said_when_the_disk_is_full_is_as_documented(
     world: World, path: TcpProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_self: SpoolFile, _line: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(SpoolFile, "append", full)
+    fill_the_disk(monkeypatch)
     app = instance(world, path, tmp_path)
     with path.fault(Down(), may_not_fire=True):
         answer = await world.client("staff", app=app).post("/incidents", json=REPORT)
