@@ -32,10 +32,10 @@ HOLDING = """
 USING = "def test_uses(database): assert database.name"
 
 
-def until(seen: Callable[[], Any], what: str) -> Any:
+def until(seen: Callable[[], Any], what: str, about: Callable[[], str] = str) -> Any:
     deadline = time.monotonic() + 120
     while not (found := seen()):
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert time.monotonic() < deadline, f"waited in vain: {what} {about()}"
         time.sleep(0.02)
     return found
 
@@ -195,15 +195,31 @@ def test_what_a_killed_keeper_and_controller_leave_is_removed_by_the_next_run(
 
 
 def test_no_shared_memory_is_left_by_a_killed_server(start: Callable[..., Started]) -> None:
+    older = set(segments())  # process ids come again: a segment that somebody left long ago may bear the server's
     run = start()
-    assert shared_memory_of(run.server)
+    (segment,) = segments_of(run.server) - older
     os.kill(run.server, signal.SIGKILL)
     run.go_on()
     run.expect_nothing_left()
-    until(lambda: not shared_memory_of(run.server), "the segment to go")
+    until(lambda: segment not in segments(), "the segment to go", lambda: about(segment, run))
 
 
-def shared_memory_of(maker: int) -> set[str]:
+def segments() -> dict[str, str]:
+    """System V shared memory: what the kernel says of each segment, by its id."""
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {row.split()[1]: row for row in rows}
+
+
+def segments_of(maker: int) -> set[str]:
     """Segments that the process `maker` made; other tests' servers have theirs."""
-    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    return {row[1] for row in rows if row[4] == str(maker)}
+    return {id_ for id_, row in segments().items() if row.split()[4] == str(maker)}
+
+
+def about(segment: str, run: Started) -> str:
+    """Everything that tells who left a segment behind, or still holds it."""
+    holders = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(f" {segment} " in row and "/SYSV" in row for row in (folder / "maps").read_text().splitlines()):
+                holders[folder.name] = (folder / "status").read_text()
+    return f"{segments().get(segment)}\nheld by: {holders}\nthe run said:\n{run.output.read_text()}"
