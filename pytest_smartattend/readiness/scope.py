@@ -2,7 +2,7 @@
 
 ::
 
-    requirements = "0.13"            # the version that was reviewed; another one is refused until it was reviewed too
+    requirements = "0.14"            # the version that was reviewed; another one is refused until it was reviewed too
     postgres = 17                   # the major version of production
     required = ["scenarios/our-own-check"]
 

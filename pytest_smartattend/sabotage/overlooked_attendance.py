@@ -153,7 +153,7 @@ def _widen_no_threshold(app: Any) -> None:  # noqa: ANN401
     rosters.thresholds = thresholds
 
 
-_BESIDE = ("class_sessions", "shifts", "drift_alarms", "tenants")
+_BESIDE = ("class_sessions", "shifts", "tenant_settings", "drift_alarms", "tenants")
 _WRITABLE = ("attendance", "attendance_history", "corrections", "correction_reverts", "attendance_refusals")
 
 OVERLOOKED_ATTENDANCE = (

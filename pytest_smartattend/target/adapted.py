@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import httpx
@@ -261,6 +261,14 @@ class AdaptedPlatform:
         """
         accounts = {name: self._seeder.person(role, tenant_id) for name, role in roles.items()}
         return {name: Person(self._http, one, self._signer.token(one), record) for name, one in accounts.items()}
+
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """Hold the clocks of a tenant's clients to limits of its own.
+
+        Raises:
+            NotOffered: they cannot be set.
+        """
+        self._seeder.drift_limits(tenant_id, limits)
 
     def _look_at_tokens(self, accounts: Mapping[str, Account]) -> None:
         for role, account in accounts.items():

@@ -26,7 +26,9 @@ OF_START = frozenset(
 )
 OF_INSTANCE = frozenset("listen_fd ready_file spool webhook silence_ms secret adapter_folder".split())  # noqa: SIM905
 OF_PERSON = frozenset("user_id tenant_id role email name password secret".split())  # noqa: SIM905
-OF_SEED = OF_PERSON | frozenset("kind class_session_id employee_id shift_date shift_id day created_at".split())  # noqa: SIM905
+OF_SEED = OF_PERSON | frozenset(
+    "kind class_session_id employee_id shift_date shift_id day created_at accepted_ms flagged_ms blocked_ms".split()  # noqa: SIM905
+)
 
 
 class _Part(BaseModel):
@@ -205,6 +207,8 @@ class Call(_Part):
     id: str = ""
 
 
+#: what an adapter says how to make
+STEPS = ("tenant", "user", "superadmin", "class_session", "shift", "drift_limits")
 #: SQL, one statement or several, or a request
 Making = str | Call
 
@@ -220,6 +224,7 @@ class Seed(_Part):
     superadmin: Making = ""
     class_session: Making = ""
     shift: Making = ""
+    drift_limits: Making = ""
     tenants: str = ""
 
     @model_validator(mode="after")
@@ -230,7 +235,7 @@ class Seed(_Part):
                 raise ValueError(f"kind = 'steps' needs {' and '.join(lacking)}: SQL, or {{call = 'POST /…'}}")
         if self.kind == "file" and not self.tenants:
             raise ValueError("kind = 'file' needs tenants: the JSON file that lists those that were made")
-        for name in ("tenant", "user", "superadmin", "class_session", "shift"):
+        for name in STEPS:
             step = getattr(self, name)
             if isinstance(step, str):
                 _known(re.findall(r"%\((\w+)\)s", step), OF_SEED, "parameter")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, Protocol
 
 from pytest_smartattend.target.client import Operation
@@ -57,6 +58,10 @@ class Platform(Protocol):
 
     def seed(self, kind: str, record: Callable[[Operation], None]) -> Tenant:
         """A new tenant of `kind` with one person of each role, whose operations are told to `record`."""
+        ...
+
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """Hold the clocks of a tenant's clients to `limits` of its own: ``accepted``, ``flagged`` and ``blocked``."""
         ...
 
     def sql_as(self, role: str, tenant_id: str | None) -> AbstractContextManager[SqlSession]:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -206,6 +206,10 @@ class ReferencePlatform:
         tenant_id, accounts, roster = self.seeder.tenant(kind)
         signer = SecretSigner(self._secret, lambda: datetime.now(UTC))  # noqa: TID251 - served: its clock is the wall's
         return Tenant(tenant_id, kind, accounts, roster, signer, self._http, record)
+
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """Hold the clocks of a tenant's clients to limits of its own."""
+        self.seeder.drift_limits(tenant_id, limits)
 
     @contextmanager
     def sql_as(self, role: str, tenant_id: str | None) -> Iterator[RoleSession]:

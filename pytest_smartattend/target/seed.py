@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -88,6 +89,14 @@ class Seeder:
         self._insert([account])
         return account
 
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """Hold the clocks of a tenant's clients to limits of its own; see `seeding.Seeding`."""
+        self._connection.execute(
+            "insert into tenant_settings (tenant_id, drift_accepted_ms, drift_flagged_ms, drift_blocked_ms)"
+            " values (%(tenant_id)s, %(accepted_ms)s, %(flagged_ms)s, %(blocked_ms)s)",
+            {"tenant_id": tenant_id, **in_milliseconds(limits)},
+        )
+
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
@@ -114,6 +123,11 @@ class Seeder:
             for one in accounts
         ]
         self._connection.cursor().executemany(_USER, rows)
+
+
+def in_milliseconds(limits: Mapping[str, timedelta]) -> dict[str, int]:
+    """What a step that sets a tenant's limits is given: ``accepted_ms``, ``flagged_ms`` and ``blocked_ms``."""
+    return {f"{band}_ms": limit // timedelta(milliseconds=1) for band, limit in limits.items()}
 
 
 def _account(role: str, tenant_id: str | None) -> Account:

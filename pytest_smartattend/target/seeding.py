@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +13,13 @@ import httpx
 import psycopg
 
 from pytest_smartattend.errors import NotOffered, TargetFailed, UsageError
-from pytest_smartattend.target.adapter import Adapter, Call, Making, fill
+from pytest_smartattend.target.adapter import STEPS, Adapter, Call, Making, fill
 from pytest_smartattend.target.people import Account, Roster
-from pytest_smartattend.target.seed import DAYS, SEEDED_AT
+from pytest_smartattend.target.seed import DAYS, SEEDED_AT, in_milliseconds
 from pytest_smartattend.target.tokens import values_of
 
+#: what is a number in a request's body, where it stands alone
+_NUMBERS = frozenset(("{accepted_ms}", "{flagged_ms}", "{blocked_ms}"))
 #: seconds for one request that makes something
 PATIENCE = 30.0
 
@@ -34,6 +36,15 @@ class Seeding(Protocol):
 
     def person(self, role: str, tenant_id: str) -> Account:
         """One more person of a tenant's in `role`; a superadmin is of none."""
+        ...
+
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """Hold the clocks of a tenant's clients to limits of its own.
+
+        Args:
+            tenant_id: whose.
+            limits: by what becomes of a submission within them: ``accepted``, ``flagged``, ``blocked``.
+        """
         ...
 
     def close(self) -> None:
@@ -64,7 +75,7 @@ class StepSeeder:
             timeout=PATIENCE,
             trust_env=False,
         )
-        steps = (self._seed.tenant, self._seed.user, self._seed.superadmin, self._seed.class_session, self._seed.shift)
+        steps = (getattr(self._seed, name) for name in STEPS)
         self._connection: psycopg.Connection | None = None
         if any(isinstance(step, str) and step for step in steps):
             if dsn is None:
@@ -121,6 +132,18 @@ class StepSeeder:
         if role == "superadmin" and not self._seed.superadmin:
             raise NotOffered("a person of role superadmin")
         return self._account(role, None if role == "superadmin" else tenant_id)
+
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """See `Seeding`.
+
+        Raises:
+            NotOffered: the adapter has no step for it.
+            TargetFailed: as `tenant`.
+        """
+        if not self._seed.drift_limits:
+            raise NotOffered("drift limits of a tenant's own (the adapter has no [seed] drift_limits)")
+        values = {name: str(value) for name, value in in_milliseconds(limits).items()}
+        self._make("drift_limits", self._seed.drift_limits, {"tenant_id": tenant_id, **values, **self._base()})
 
     def close(self) -> None:
         """End the connections."""
@@ -179,7 +202,7 @@ class StepSeeder:
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:  # noqa: ANN401
     if isinstance(value, str):
-        return fill(value, values)
+        return int(values[value[1:-1]]) if value in _NUMBERS else fill(value, values)
     if isinstance(value, dict):
         return {key: _filled(inner, values) for key, inner in value.items()}
     return [_filled(inner, values) for inner in value] if isinstance(value, list) else value
@@ -245,6 +268,14 @@ class FileSeeder:
             NotOffered: always; the list is all there is.
         """
         raise NotOffered(f"one more {role}, who could be added to a tenant")
+
+    def drift_limits(self, tenant_id: str, limits: Mapping[str, timedelta]) -> None:
+        """See `Seeding`.
+
+        Raises:
+            NotOffered: always; the list is all there is.
+        """
+        raise NotOffered("drift limits of a tenant's own")
 
     def close(self) -> None:
         """Nothing is held."""

@@ -49,7 +49,7 @@ APPEND_ONLY = {
 }
 #: table → what leaves a row in it
 BESIDE = {"idempotency_keys": _attendance, "drift_alarms": _alarm, "metrics": _attendance}
-ROSTERS = ("tenants", "class_sessions", "shifts")
+ROSTERS = ("tenants", "class_sessions", "shifts", "tenant_settings")
 SEEN = {
     **dict.fromkeys(("users", *OF_INCIDENTS), _incident),
     **APPEND_ONLY,
@@ -106,6 +106,8 @@ def test_the_database_itself_hides_foreign_rows_from_the_application(
     owner = "id" if table == "tenants" else "tenant_id"
     for tenant in (own, foreign):
         SEEN[table](tenant)
+        if table == "tenant_settings":
+            _smartattend_platform.drift_limits(tenant.id, contract.DRIFT_LIMITS)
     for name, tenant_id, wanted in (
         ("own", own.id, {own.id}),
         ("foreign", foreign.id, {foreign.id}),

@@ -45,6 +45,7 @@ headers = { x-seed-key = "{env:SEED_KEY}" }
 tenant = { call = "POST /seed/orgs", body = { label = "{name}", about = { kind = "{kind}" } }, id = "data.ref" }
 user = { call = "POST /seed/orgs/{tenant_id}/people", body = { mail = "{email}", word = "{password}", role = "{role}" }, id = "data.ref" }
 superadmin = { call = "POST /seed/people", body = { mail = "{email}", word = "{password}", role = "superadmin" }, id = "data.ref" }
+drift_limits = { call = "PUT /seed/orgs/{tenant_id}/limits", body = { ok = "{accepted_ms}", odd = "{flagged_ms}", no = "up to {blocked_ms}" } }
 """
 
 
@@ -86,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = _handle  # noqa: N815 - as the base class calls them
+    do_GET = do_POST = do_PUT = _handle  # noqa: N815 - as the base class calls them
 
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
@@ -112,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         reference = uuid.uuid4().hex
         if where == ["orgs"]:
             self.server.orgs[reference] = said
+        elif where[2:] == ["limits"]:
+            self.server.orgs[where[1]]["limits"] = said
         else:
             org = where[1] if where[0] == "orgs" else None
             assert org is None or org in self.server.orgs

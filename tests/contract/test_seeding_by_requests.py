@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,21 @@ def test_one_more_person_can_be_added_for_a_replay(platform: UrlPlatform) -> Non
     cast = platform.cast(tenant.id, {"the second": "staff", "above all": "superadmin"}, ignored)
     assert cast["the second"].call("GET", "/auth/me").must()["tenant_id"] == tenant.id
     assert cast["above all"].call("GET", "/auth/me").must()["tenant_id"] is None
+
+
+def test_a_tenant_gets_drift_limits_of_its_own(backend: SmallBackend, platform: UrlPlatform, tmp_path: Path) -> None:
+    tenant = platform.seed("school", ignored)
+    limits = {"accepted": timedelta(seconds=1), "flagged": timedelta(seconds=2.5), "blocked": timedelta(minutes=1)}
+    platform.drift_limits(tenant.id, limits)
+    assert backend.orgs[tenant.id]["limits"] == {"ok": 1000, "odd": 2500, "no": "up to 60000"}
+
+    lines = [line for line in (tmp_path / "adapter.toml").read_text().splitlines() if "drift_limits" not in line]
+    (tmp_path / "adapter.toml").write_text("\n".join(lines))
+    with (
+        closing(UrlPlatform(backend.url, read("adapter.toml", tmp_path))) as without,
+        pytest.raises(NotOffered, match=r"\[seed\] drift_limits"),
+    ):
+        without.drift_limits(tenant.id, limits)
 
 
 def test_a_token_that_nobody_can_read_is_forged_as_far_as_it_goes(platform: UrlPlatform) -> None:
