@@ -13,12 +13,14 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 _PREFIX = "smartattend-"
 _ALIVE = "alive"
+_YOUNG = 60.0  # seconds for which a folder that nobody owns may still be in the making
 _LONG = 40  # bytes; the name of a socket has about 50 more, and 103 in all on macOS
 
 
@@ -86,7 +88,8 @@ def hold(folder: Path) -> IO[bytes]:
         _discard(made, folder)
         raise
     try:
-        fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Of a new folder nobody else is the owner; but who looks for abandoned ones has its lock for an instant.
+        fcntl.flock(alive, fcntl.LOCK_EX | (0 if made != folder else fcntl.LOCK_NB))
         if made != folder:
             made.chmod(folder.parent.stat().st_mode & 0o777)
             made.rename(folder)
@@ -128,8 +131,16 @@ def abandoned() -> Iterator[Path]:
     for base in bases():
         with contextlib.suppress(OSError):
             for folder in sorted(user_folder(base).iterdir()):
-                if folder.name.startswith(("run-", ".new-")) and not is_owned(folder):
+                named = folder.name.startswith("run-") or (folder.name.startswith(".new-") and not _is_young(folder))
+                if named and not is_owned(folder):
                     yield folder
+
+
+def _is_young(made: Path) -> bool:
+    # Between making a folder and owning it there is a moment, and a loaded machine makes it long.
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - made.stat().st_mtime < _YOUNG
+    return True
 
 
 def remove(folder: Path) -> None:

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -49,10 +51,32 @@ def test_a_folder_that_another_process_owns_cannot_be_held(base: Path) -> None:
 def test_a_folder_that_is_being_made_is_nobodys_prey(base: Path) -> None:
     made = run_directory.make_user_folder(base) / ".new-x"
     made.mkdir()
+    assert list(run_directory.abandoned()) == []
     with (made / "alive").open("ab") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
+        os.utime(made, (0, 0))
         assert list(run_directory.abandoned()) == []
     assert list(run_directory.abandoned()) == [made]
+
+
+def test_somebody_who_looks_at_a_folder_that_is_being_made_does_not_keep_its_maker_from_it(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def looked_at(alive: IO[bytes], operation: int) -> None:
+        glance = os.open(alive.name, os.O_RDONLY)
+        lock(glance, fcntl.LOCK_SH)
+        looking = threading.Timer(0.1, os.close, (glance,))
+        looking.start()
+        lock(alive, operation)
+        looking.join()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", looked_at)
+        held = run_directory.hold(run_directory.folder_in(base, "a"))
+    assert run_directory.is_owned(run_directory.folder_in(base, "a"))
+    held.close()
 
 
 @pytest.mark.parametrize("taken", ["link", "open to others", "file"])
