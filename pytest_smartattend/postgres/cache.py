@@ -87,7 +87,7 @@ class ClusterCache:
 
     def discard(self, key: str) -> None:
         """Forget `key`: its cluster is damaged."""
-        shutil.rmtree(self.ready / key, ignore_errors=True)
+        keeper.drop(str(self.ready / key))
         if archive := self.archive(key):
             with contextlib.suppress(OSError):
                 archive.unlink()

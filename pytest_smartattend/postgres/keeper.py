@@ -216,9 +216,21 @@ def _prepare(archive: str, ready: str, most: int) -> None:
         with contextlib.suppress(OSError):
             aged.append((os.stat(f"{home}/{name}").st_ctime, name))  # noqa: PTH116
     copies = sorted((age, name) for age, name in aged if not name.startswith("."))
-    halves = [name for age, name in aged if name.startswith(".") and time.time() - age > _STALE]
-    for name in [name for _, name in copies[: max(0, len(copies) - most)]] + halves:
+    for _, name in copies[: max(0, len(copies) - most)]:
+        drop(f"{home}/{name}")
+    for name in [name for age, name in aged if name.startswith(".") and time.time() - age > _STALE]:
         shutil.rmtree(f"{home}/{name}", ignore_errors=True)
+
+
+def drop(copy: str) -> None:
+    """Remove a ready copy, from its name first: a run that claimed it just then would have a server without some files."""
+    import shutil
+
+    home, name = os.path.split(copy)
+    dropped = os.path.join(home, f".dropped-{os.getpid()}-{name}")  # noqa: PTH118
+    with contextlib.suppress(OSError):  # a run has claimed it, or there is none
+        os.rename(copy, dropped)  # noqa: PTH104
+        shutil.rmtree(dropped, ignore_errors=True)
 
 
 def following(folders: list[str]) -> list[str]:
