@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pytest_smartattend.evidence import run_directory
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 
@@ -153,8 +157,7 @@ def test_a_killed_worker_takes_nothing_down_with_it(start: Callable[..., Started
         test_other="def test_other(database, postgres): assert postgres.connect(database.name).info.dbname"
     )
     run = start("-n", "1")
-    (run.folder / "go on").touch()
-    os.kill(run.worker, signal.SIGKILL)
+    os.kill(run.worker, signal.SIGKILL)  # which still waits for the word, so it dies in this test
     run.process.wait(120)
     output = run.output.read_text()
     assert "crashed while running" in output
@@ -178,6 +181,25 @@ def test_a_killed_keeper_is_not_missed(start: Callable[..., Started]) -> None:
     run.expect_nothing_left()
 
 
+@pytest.fixture
+def apart(pytester: pytest.Pytester) -> Iterator[None]:
+    """Runs of this test have a base of their own: in the common one any run, of any other test, removes what is left."""
+    base = Path(tempfile.mkdtemp(prefix=".apart-", dir=run_directory.bases()[0]))
+    base.chmod(0o711)  # root's server may have to run as another user
+    pytester.makeconftest(
+        f"""
+        from pathlib import Path
+        from pytest_smartattend.evidence import run_directory
+
+        run_directory.bases = lambda: (Path({str(base)!r}),)
+        """
+    )
+    yield
+    while base.exists():  # the next run's cluster may still be unpacked into it
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.mark.usefixtures("apart")
 def test_what_a_killed_keeper_and_controller_leave_is_removed_by_the_next_run(
     start: Callable[..., Started], pytester: pytest.Pytester, environment: dict[str, str]
 ) -> None:
