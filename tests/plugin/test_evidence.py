@@ -120,12 +120,13 @@ def _waiting_command(project: Project, ctrl_c: signal.Handlers = signal.SIG_DFL)
     project.file(
         "shipped/test_slow.py",
         """
-        import pathlib, signal, pytest
+        import pathlib, time, pytest
 
         @pytest.mark.scenario("scenarios/first")
         def test_first(evidence):
             pathlib.Path("begun").write_bytes(b"x")
-            signal.pause()
+            while True:  # not a pause: one that begins just after its signal has come never ends
+                time.sleep(0.1)
         """,
     )
     begun = project.pytester.path / "begun"
@@ -147,7 +148,7 @@ def _waiting_command(project: Project, ctrl_c: signal.Handlers = signal.SIG_DFL)
 def test_ctrl_c_on_the_command_reaches_pytest_and_leaves_an_incomplete_document(project: Project) -> None:
     child = _waiting_command(project)
     child.send_signal(signal.SIGINT)
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=240)
     assert child.returncode == 30, output
     assert "INCOMPLETE for scenarios" in output
     assert "run_interrupted" in output
@@ -160,7 +161,7 @@ def test_a_killed_command_interrupts_its_pytest_which_cleans_up_and_says_so(
 ) -> None:
     child = _waiting_command(project, ctrl_c)
     child.kill()
-    output, _ = child.communicate(timeout=60)  # ends when the last process that writes there has ended
+    output, _ = child.communicate(timeout=240)  # ends when the last process that writes there has ended
     assert child.returncode == -signal.SIGKILL
     assert "KeyboardInterrupt" in output
     assert json.loads((project.reports / "readiness.json").read_text())["run"]["interrupted"] == "KeyboardInterrupt"

@@ -126,6 +126,6 @@ def test_a_target_without_what_it_needs_is_refused_before_anything_starts(
 ) -> None:
     words = [f"--smartattend-{argument}" for argument in arguments]
     suite = [SUITES + "test_health", "-n2"]  # what a worker of xdist says before it runs anything is lost
-    done = pytester.run(sys.executable, "-m", "pytest", "-q", "--pyargs", *suite, *words, timeout=60)
+    done = pytester.run(sys.executable, "-m", "pytest", "-q", "--pyargs", *suite, *words, timeout=240)
     assert done.ret == 4, done.stdout.str()
     assert told in done.stderr.str()
