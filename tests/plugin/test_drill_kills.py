@@ -48,17 +48,18 @@ def holding(folder):
     return hold(folder)
 
 def family():
-    parents = {}
+    parents, began = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
+            parents[int(entry.name)], began[int(entry.name)] = int(words[1]), words[19]
     mine = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
         mine |= more
-    return sorted(mine - {os.getpid()})
+    return [(pid, began[pid]) for pid in sorted(mine - {os.getpid()})]
 
 def die():
     told = Path(os.environ["KILLER_TOLD"])
@@ -85,17 +86,17 @@ def until(seen: Callable[[], Any], what: Callable[[], str]) -> None:
         time.sleep(0.02)
 
 
-def alive(pids: list[int]) -> list[str]:
-    """Those that still run, with their command lines; a zombie has ended."""
+def alive(processes: list[tuple[int, str]]) -> list[str]:
+    """Those that still run, with their command lines; a zombie has ended, and one that began later is another's."""
     found = []
-    for pid in pids:
+    for pid, began in processes:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state, *words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if state != "Z":
-            found.append(f"{pid} {state} {words}")
+        if state != "Z" and words[18] == began:
+            found.append(f"{pid} {state} {line}")
     return found
 
 
@@ -138,7 +139,7 @@ def test_a_drill_killed_in_this_step_leaves_nothing(pytester: pytest.Pytester, n
             stderr=output,
             start_new_session=True,
         )
-        status = process.wait(300)
+        status = process.wait(600)
     assert status == -signal.SIGKILL, (pytester.path / "output").read_text()
     left = json.loads(told.read_text())
     assert len(left["folders"]) >= 2
