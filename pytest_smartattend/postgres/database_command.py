@@ -97,10 +97,10 @@ def _open(one: kept.Kept) -> None:
     stopped = _Stop()
     with restored(one) as server:
         programs = kept.dump_programs(str(one.needs), None)
-        print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")
         psql = _psql(programs.folder) if programs else "psql"
-        print(f"  {shlex.join([psql, server.dsn(one.database)])}\n", flush=True)
-        stopped.wait()
+        with stopped.awaited():
+            print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")
+            print(f"  {shlex.join([psql, server.dsn(one.database)])}\n", flush=True)
 
 
 def _psql(folder: Path) -> str:
@@ -110,18 +110,24 @@ def _psql(folder: Path) -> str:
 class _Stop:
     """Ctrl-C and a polite kill end the server in an orderly way, from the first moment on."""
 
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
     def __init__(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in self._SIGNALS[1:]:
             signal.signal(number, self._raise)
 
     @staticmethod
     def _raise(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    @staticmethod
-    def wait() -> None:
-        """Until a signal comes."""
+    @classmethod
+    @contextlib.contextmanager
+    def awaited(cls) -> Iterator[None]:
+        """Say within it that a signal is awaited: one that comes at once is kept until it is, and is no interruption."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, cls._SIGNALS)
         try:
-            signal.pause()
-        except KeyboardInterrupt:
+            yield
+            signal.sigwait(cls._SIGNALS)
             print("ended", flush=True)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
