@@ -45,7 +45,10 @@ def until(seen: Callable[[], Any], what: str, about: Callable[[], str] = str) ->
 
 
 def running(word: str) -> dict[int, str]:
-    """Live processes that have `word` in their command line, or work in a folder of that name."""
+    """Live processes that have `word` in their command line, or work in a folder of that name.
+
+    Not the keepers of other runs, however long those last, that were told to remove a folder of that name.
+    """
     found = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
@@ -53,7 +56,8 @@ def running(word: str) -> dict[int, str]:
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             where = str((folder / "cwd").readlink()) if words else ""
-            if words and (word in words or word in where):
+            own = words.partition(" -- ")[0]  # a keeper's words behind it are dead runs' folders
+            if words and (word in own or word in where):
                 found[int(folder.name)] = words
     return found
 

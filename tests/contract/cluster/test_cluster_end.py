@@ -57,7 +57,8 @@ def running(folder: str) -> list[str]:
                 where = str((entry / "cwd").readlink())
             except OSError:
                 continue
-            if folder in words or folder in where:
+            own = words.partition("\0--\0")[0]  # another run's keeper names behind it dead runs' folders
+            if folder in own or folder in where:
                 found.append(f"{entry.name} {words}")
     return found
 
