@@ -42,7 +42,10 @@ def is_running(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1] != [b"Z"]
+    said = _read(f"/proc/{pid}/stat")
+    if not said:  # it has ended since, or there is no /proc
+        return not os.path.isdir("/proc/self")  # noqa: PTH112
+    return said.rpartition(b")")[2].split()[:1] != [b"Z"]
 
 
 def processes_in(folder: str) -> list[int]:
