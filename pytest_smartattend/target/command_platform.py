@@ -7,8 +7,10 @@ import secrets
 import shlex
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -95,7 +97,7 @@ class CommandPlatform(AdaptedPlatform):
             scratch.mkdir(parents=True)
             self._closing.callback(shutil.rmtree, scratch, ignore_errors=True)
             self._closing.callback(self._end)
-            self._port = _free_port()
+            self._port = _free_port(self._closing)
             self.start()
             self._speak(f"http://127.0.0.1:{self._port}")
             self._stand_between()
@@ -264,12 +266,17 @@ def _through(dsn: str, proxy: TcpProxy) -> str:
     return f"postgresql://{who}@{host}:{port}/{quote(str(parts['dbname']), safe='')}"
 
 
-def _free_port() -> int:
+def _free_port(closing: ExitStack) -> int:
+    """A port that nobody has, and that no other run of ours takes until `closing`: also while the command is down."""
     for port in random.SystemRandom().sample(PORTS, 200):
-        with socket.socket() as probe:
+        with ExitStack() as claiming:
             try:
-                probe.bind(("127.0.0.1", port))
+                if sys.platform == "linux":  # a name without a file, which goes with us however we end
+                    claiming.enter_context(socket.socket(socket.AF_UNIX)).bind(f"\0smartattend-port-{port}")
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            closing.push(claiming.pop_all())
             return port
     raise TargetFailed(f"No port from {PORTS.start} to {PORTS.stop - 1} is free on 127.0.0.1. End what holds them.")

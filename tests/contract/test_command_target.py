@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from pytest_smartattend.errors import NotOffered, TargetFailed, UnsafeTarget, UsageError
 from pytest_smartattend.postgres.server import Server
+from pytest_smartattend.target import command_platform
 from pytest_smartattend.target.adapter import REFERENCE, Adapter, Start, Url, read
 from pytest_smartattend.target.client import Operation
 from pytest_smartattend.target.command_platform import CommandPlatform
@@ -75,6 +77,13 @@ def test_it_is_killed_and_restarted_at_the_same_address(start: Callable[..., Com
     assert tenant.staff.incident(incident).must()["id"] == incident
     assert platform.restart() == []
     assert tenant.staff.incident(incident).must()["id"] == incident
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names of sockets without files")
+def test_no_two_platforms_are_given_one_port_though_neither_listens_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random.SystemRandom, "sample", lambda _self, ports, _size: ports[:2])
+    with ExitStack() as first, ExitStack() as second:
+        assert {command_platform._free_port(each) for each in (first, second)} == {*command_platform.PORTS[:2]}
 
 
 @pytest.mark.parametrize(
@@ -165,10 +174,11 @@ def test_a_url_behind_which_no_platform_answers_is_told_by_what_came(
 
 
 def test_a_url_at_which_nothing_listens_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:  # and that nobody else is given meanwhile
+        taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(TargetFailed, match=r"ConnectError.*Is it up, and is the URL right"):
-        UrlPlatform(url, adapter_for(url))
+        with pytest.raises(TargetFailed, match=r"ConnectError.*Is it up, and is the URL right"):
+            UrlPlatform(url, adapter_for(url))
 
 
 def test_nothing_is_written_where_nobody_said_that_it_may_be() -> None:
