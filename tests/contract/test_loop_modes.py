@@ -27,7 +27,8 @@ def test_scaled_time_passes_by_itself_and_wakes_in_order(factor: int) -> None:
     woken: list[int] = []
 
     async def wake(number: int) -> None:
-        await asyncio.sleep(number)
+        # a quarter of a real second apart: the four begin one after the other, and a busy machine may come in between
+        await asyncio.sleep(number * factor / 12)
         woken.append(number)
 
     async def main() -> None:
@@ -36,8 +37,8 @@ def test_scaled_time_passes_by_itself_and_wakes_in_order(factor: int) -> None:
     began = monotonic_ns()
     clock.run(main())
     assert woken == [3, 6, 9, 12]
-    assert timedelta(seconds=12) <= clock.elapsed
-    assert took(began) >= 12 / factor
+    assert timedelta(seconds=factor) <= clock.elapsed
+    assert took(began) >= 1
 
 
 def test_real_time_is_real() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_smartattend.errors import SchemaFailed, ServerFailed
 from pytest_smartattend.evidence import run_directory
-from pytest_smartattend.postgres import cache, pool
+from pytest_smartattend.postgres import cache, keeper, pool
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.schema import EmptySchema, SqlFiles
 from pytest_smartattend.postgres.server import Server
@@ -219,6 +219,8 @@ def test_a_server_that_went_away_is_said_with_its_log() -> None:
         databases = server.pool(EmptySchema())
         databases.take()
         os.kill(server.running().pid, signal.SIGQUIT)
+        while keeper.is_running(server.running().pid):  # so that no more are made than were made ahead
+            time.sleep(0.01)
         with pytest.raises(ServerFailed, match=r"(?s)immediate shutdown request|server go away"):
             take_all_made_ahead(databases)
         with pytest.raises(ServerFailed, match=r"(?s)does not answer.*run again"):

@@ -42,10 +42,12 @@ signal.pause()
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")  # a zombie that nobody waits for has ended as well
-    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:  # it has ended since, or there is no /proc
+        return not Path("/proc/self").exists()
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"  # a zombie that nobody waits for has ended as well
 
 
 def _ends(pid: int) -> bool:

@@ -149,14 +149,16 @@ def test_answers_of_requests_released_together_stand_in_their_order(platform: Pl
     assert [answer.body["id"] for answer in answers] == stored
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port: int = gone.getsockname()[1]
-        return port
+@pytest.fixture
+def down() -> Iterator[str]:
+    """A target at whose port nobody listens, and that is given to nobody else meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-def test_a_storm_against_a_target_that_is_down_says_so() -> None:
-    storm = Storm(f"http://127.0.0.1:{free_port()}", retries=Retries())
+def test_a_storm_against_a_target_that_is_down_says_so(down: str) -> None:
+    storm = Storm(down, retries=Retries())
     request = one("sound")
     with pytest.raises(TargetFailed, match="refuses connections"):
         storm.closed([request] * 10_000, workers=4)
@@ -168,7 +170,7 @@ def test_a_storm_against_a_target_that_is_down_says_so() -> None:
         release_together(storm.base_url, [request] * 4)
 
 
-def test_more_at_once_than_open_files_is_refused_before_anything_is_sent() -> None:
+def test_more_at_once_than_open_files_is_refused_before_anything_is_sent(down: str) -> None:
     limit = int(os.sysconf("SC_OPEN_MAX"))
     with pytest.raises(UsageError, match="ulimit -n"):
-        Storm(f"http://127.0.0.1:{free_port()}").last_byte([one("sound")] * limit)
+        Storm(down).last_byte([one("sound")] * limit)

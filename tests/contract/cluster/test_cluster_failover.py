@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,6 +145,10 @@ def test_a_standby_that_is_ahead_of_the_new_primary_is_not_said_to_follow_it(fie
     assert site.elect([n1, n2]) is n2
     n1.promote()  # the wrong one
     n2.follow(n1, wait=False)
+    tries = time.monotonic() + 60
+    while "forked off" not in n2.log.read_text():
+        assert time.monotonic() < tries, "it does not even try"
+        time.sleep(0.01)
     with pytest.raises(ServerFailed, match=r"(?s)receive from n1 within 0.5 s.*forked off"):
         n2.await_streaming(n1, patience=0.5)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -113,8 +114,11 @@ def test_a_write_without_an_answer_is_given_up_at_its_deadline(node: Node) -> No
 
 
 def test_a_probe_knows_three_outcomes_and_goes_on(node: Node) -> None:
+    begun: set[int] = set()
+
     class Moody:
         def __init__(self, number: int) -> None:
+            begun.add(number)
             if number == 3:
                 raise psycopg.OperationalError("nobody there")
             self.number = number
@@ -130,6 +134,10 @@ def test_a_probe_knows_three_outcomes_and_goes_on(node: Node) -> None:
 
     with Probe(Moody, writers=4) as probe:
         probe.await_acknowledged(20)
+        deadline = time.monotonic() + 60
+        while len(begun) < 4:  # on a busy machine the first may be done before the last begins
+            assert time.monotonic() < deadline, begun
+            time.sleep(0.001)
     outcomes = {number: {op.outcome for op in probe.history if op.process == number} for number in range(4)}
     assert outcomes == {0: {"ok"}, 1: {"failed"}, 2: {"unknown"}, 3: {"failed"}}
     assert set(probe.notes) == {"no", "silence", "no connection: nobody there"}

@@ -82,6 +82,7 @@ def test_two_processes_may_migrate_at_once(empty: Database) -> None:
     assert tables_of(empty.dsn) == PLATFORM_TABLES | INCIDENT_TABLES
 
 
+@pytest.mark.usefixtures("reference_database")  # with it the roles are there, whatever ran before
 def test_no_superuser_is_needed_to_migrate(empty: Database) -> None:
     with psycopg.connect(empty.dsn, autocommit=True) as connection:
         name = f"deployer_{empty.name}"

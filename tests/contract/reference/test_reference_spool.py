@@ -38,9 +38,10 @@ def path(postgres: Server) -> Iterator[TcpProxy]:
 def instance(world: World, path: TcpProxy, folder: Path, **more: Any) -> FastAPI:
     host, port = path.address
     dsn = f"postgresql://smartattend_app@{host}:{port}/{world.database.name}"
-    half = timedelta(milliseconds=500)
+    # a store that is away refuses at once; one that is back may be slow to let somebody in, on a busy machine
+    long = timedelta(seconds=10)
     settings = replace(
-        world.settings, incidents_database_url=dsn, spool=folder, connect_timeout=half, health_deadline=half, **more
+        world.settings, incidents_database_url=dsn, spool=folder, connect_timeout=long, health_deadline=long, **more
     )
     return world.start(settings)
 

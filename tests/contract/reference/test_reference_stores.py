@@ -83,9 +83,9 @@ class Wire:
 
 
 def quick(settings: Settings) -> Settings:
-    """Deadlines short enough to wait for."""
-    half = timedelta(milliseconds=500)
-    return replace(settings, health_deadline=half, connect_timeout=half, store_deadline=timedelta(seconds=1))
+    """Deadlines short enough to wait for, and long enough for a busy machine to answer within where it should."""
+    short = timedelta(seconds=2)
+    return replace(settings, health_deadline=short, connect_timeout=short, store_deadline=timedelta(seconds=3))
 
 
 @pytest.mark.asyncio
@@ -240,8 +240,7 @@ async def test_the_server_itself_ends_what_outlives_the_deadline(world: World) -
         with pytest.raises(psycopg.errors.QueryCanceled):
             await working.execute("SELECT pg_sleep(30)")
     idle = await store.connect()
-    await idle.execute("BEGIN")
-    await idle.execute("SELECT pg_advisory_lock(1)")
+    await idle.execute("BEGIN; SELECT pg_advisory_lock(1)")  # at once, or it may have been ended in between
     with world.sql() as connection:
         connection.execute("SET statement_timeout = '20s'")
         connection.execute("SELECT pg_advisory_lock(1)")  # held until the idle transaction has been ended

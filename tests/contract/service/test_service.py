@@ -42,8 +42,9 @@ def children_of(pid: int) -> list[int]:
     """Children, and theirs."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children_of(child)]
+        with contextlib.suppress(OSError):  # it has ended
+            for child in map(int, task.read_text().split()):
+                found += [child, *children_of(child)]
     return found
 
 
