@@ -136,11 +136,20 @@ def test_a_lost_answer_leaves_the_work_done(side: Side) -> None:
     assert side.app.bodies == ["body"]
 
 
-@pytest.mark.parametrize(("lost", "reached"), [("request", 0), ("answer", 1)])
-def test_a_client_that_is_less_patient_than_the_silence_times_out(side: Side, lost: Any, reached: int) -> None:
+def reached(side: Side, times: int) -> None:
+    """As often the platform was reached, though on a busy machine perhaps after its client had lost its patience."""
+    deadline = time.monotonic() + 10
+    while len(side.app.bodies) < times:
+        assert time.monotonic() < deadline, side.app.bodies
+        time.sleep(0.01)
+    assert len(side.app.bodies) == times
+
+
+@pytest.mark.parametrize(("lost", "times"), [("request", 0), ("answer", 1)])
+def test_a_client_that_is_less_patient_than_the_silence_times_out(side: Side, lost: Any, times: int) -> None:
     with side.faults.fault(Timeout(4 * SECOND, lost)), pytest.raises(httpx.ReadTimeout):
         side.ask(timeout=1)
-    assert len(side.app.bodies) == reached
+    reached(side, times)
 
 
 def test_a_client_that_is_more_patient_than_the_silence_loses_its_answer(side: Side) -> None:
@@ -157,7 +166,7 @@ def test_a_delay_holds_the_answer_and_not_the_work(side: Side) -> None:
         assert time.perf_counter() - begun >= 1
         with pytest.raises(httpx.ReadTimeout):
             side.ask(timeout=0.5)
-    assert len(side.app.bodies) == 2
+    reached(side, 2)
 
 
 def test_a_truncated_answer_is_no_answer(side: Side) -> None:
