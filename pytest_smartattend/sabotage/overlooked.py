@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import dataclasses
 import hashlib
@@ -21,6 +22,9 @@ from pytest_smartattend.reference.domain.tenant_health import SUBMISSIONS
 from pytest_smartattend.reference.domain.timeline import Event
 from pytest_smartattend.reference.store.metric_rows import MISMATCH
 from pytest_smartattend.sabotage.defect import Sabotage
+
+#: seconds between reading and writing, so that others come between in every run
+_WIDE = 0.1
 
 
 def _hash_plainly(app: Any) -> None:  # noqa: ANN401
@@ -64,16 +68,21 @@ def _keep_transitions_only(app: Any) -> None:  # noqa: ANN401
 def _lock_transitions_only(app: Any) -> None:  # noqa: ANN401
     desk = app.state.platform.desk
     unlocked = contextvars.ContextVar("unlocked", default=False)
-    act, for_update = desk.act, desk.rows.for_update
+    act, for_update, update = desk.act, desk.rows.for_update, desk.rows.update
 
-    async def acted(caller: Any, incident_id: str, action: Action, decide: Any) -> Any:  # noqa: ANN401
+    async def acted(caller: Any, incident_id: str, action: Action, *given: Any) -> Any:  # noqa: ANN401
         token = unlocked.set(action in {Action.SEVERITY, Action.ROOT_CAUSE})
         try:
-            return await act(caller, incident_id, action, decide)
+            return await act(caller, incident_id, action, *given)
         finally:
             unlocked.reset(token)
 
-    desk.act = acted
+    async def updated(*given: Any) -> None:  # noqa: ANN401
+        if unlocked.get():
+            await asyncio.sleep(_WIDE)
+        await update(*given)
+
+    desk.act, desk.rows.update = acted, updated
     desk.rows.for_update = lambda statement: statement if unlocked.get() else for_update(statement)
 
 
@@ -98,12 +107,12 @@ def _let_reporters_turn(app: Any) -> None:  # noqa: ANN401
     platform.access.least_role["PATCH /incidents/{id}/severity"] = Role.STAFF
     honest = platform.desk.act
 
-    async def act(caller: Any, incident_id: str, action: Action, decide: Any) -> Any:  # noqa: ANN401
+    async def act(caller: Any, incident_id: str, action: Action, *given: Any) -> Any:  # noqa: ANN401
         if action is Action.SEVERITY and caller.user.role is Role.STAFF:
             incident = await platform.desk.find(caller, incident_id)
             if incident.created_by != caller.user.id:
                 raise Problem("forbidden", "only whoever reported it, or an admin")
-        return await honest(caller, incident_id, action, decide)
+        return await honest(caller, incident_id, action, *given)
 
     platform.desk.act = act
 
