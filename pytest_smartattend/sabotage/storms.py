@@ -15,6 +15,8 @@ from pytest_smartattend.reference.store.sessions import StoreUnreachable
 from pytest_smartattend.reference.store.tables import idempotency_keys
 from pytest_smartattend.sabotage.defect import Sabotage
 
+#: connections that one failure leaves open: so many that a few failures are more than all pools may keep at rest
+_LEAKED = 6
 _NO_CONSTRAINTS = (
     "alter table attendance drop constraint attendance_once_per_session;"
     " alter table attendance drop constraint attendance_once_per_shift"
@@ -134,7 +136,8 @@ def _leak_a_connection(app: Any) -> None:  # noqa: ANN401
                 yield connection
         except StoreUnreachable:
             with contextlib.suppress(Exception):
-                leaked.append(await store.connect())
+                for _ in range(_LEAKED):
+                    leaked.append(await store.connect())  # noqa: PERF401 - those before one that is refused stay open too
             raise
 
     store.transaction = transaction
@@ -173,7 +176,7 @@ STORMS = (
         "what the database did not acknowledge is tried again as if new",
         _try_again_without_the_key,
     ),
-    Sabotage("connection-leaked", "each transaction that fails leaves a connection open", _leak_a_connection),
+    Sabotage("connection-leaked", "each transaction that fails leaves connections open", _leak_a_connection),
     Sabotage("health-limit-too-high", "a tenant is degraded from 6 % of failures on", _limit_the_rate_at(0.06)),
     Sabotage("health-ignores-latency", "a tenant is healthy however late its answers are", _ignore_latency),
     Sabotage("health-window-too-long", "a tenant's health looks back two hours", _look_back_two_hours),
