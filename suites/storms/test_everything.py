@@ -74,7 +74,7 @@ _AT_WORK = (
 
 
 @pytest.mark.storm("storms/stress")
-@pytest.mark.detects("key-before-record", "natural-key-dropped")
+@pytest.mark.detects("natural-key-dropped")
 def test_everything_that_goes_wrong_at_once_changes_nothing(
     _smartattend_platform: Platform,
     _smartattend_tenants: Callable[..., Tenant],
