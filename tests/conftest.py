@@ -7,8 +7,8 @@ from contextlib import suppress
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with suppress(ModuleNotFoundError):  # the lanes install only what they show
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    # How long one example takes says nothing here: the machine is shared.
-    settings.register_profile("ours", deadline=None)
+    # How long one example takes, to make or to try, says nothing here: the machine is shared.
+    settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("ours")

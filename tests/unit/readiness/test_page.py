@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -129,20 +130,27 @@ def test_every_cell_of_a_table_is_on_the_page() -> None:
     assert len(re.findall(r'<td class="cell"><span class="bad"', page)) == 17
 
 
+def at_best(work: Callable[[], object]) -> float:
+    """The least of three processor times: a neighbour on the same core makes one longer, and none shorter."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return min(took)
+
+
 def test_ten_thousand_checks_are_drawn_within_the_time_of_a_sip() -> None:
     document = documents.large(10_000, 2_000)
-    began = time.process_time()
-    page = render.render(document)
-    assert time.process_time() - began < 3
-    assert len(page) < 4_000_000
-    Strict(page)
+    pages: list[str] = []
+    assert at_best(lambda: pages.append(render.render(document))) < 3
+    assert len(pages[0]) < 4_000_000
+    Strict(pages[0])
 
 
 def test_a_report_of_ten_thousand_checks_is_written_within_three_seconds(tmp_path: Path) -> None:
     document = {name: part for name, part in documents.large(10_000, 2_000).items() if name != "seal"}
-    began = time.process_time()
-    folder.write(tmp_path, document)
-    assert time.process_time() - began < 3
+    assert at_best(lambda: folder.write(tmp_path, document)) < 3
     assert reading.read(tmp_path / "readiness.json")["status"] == "not_ready"
 
 

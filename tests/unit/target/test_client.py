@@ -55,10 +55,10 @@ def test_a_lost_answer_is_unknown(swallower: int) -> None:
 
 
 def test_a_refused_connection_certainly_failed() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
-        assert Client(http, None, lambda _: None).report().operation.outcome == "failed"
+    with socket.socket() as deaf:  # it keeps its port, so that nobody else answers there, and does not listen
+        deaf.bind(("127.0.0.1", 0))
+        with httpx.Client(base_url=f"http://127.0.0.1:{deaf.getsockname()[1]}") as http:
+            assert Client(http, None, lambda _: None).report().operation.outcome == "failed"
 
 
 def test_a_problem_is_summed_up_by_status_and_code() -> None:
