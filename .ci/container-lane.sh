@@ -22,8 +22,9 @@ packages() {
   command -v iptables >/dev/null || [ -x /usr/sbin/iptables ] || missing+=(iptables)
   [ -x /bin/busybox ] && /bin/busybox ash -c true 2>/dev/null || missing+=(busybox-static)
   [ ${#missing[@]} -eq 0 ] && return
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$HOME_DIR/apt.log"
+  flock "${TMPDIR:-/tmp}/smartattend-apt.lock" apt-get update -qq -o Acquire::Retries=5
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 "${missing[@]}" >"$HOME_DIR/apt.log"
 }
 
 # The engine of this lane, and not some process that was given its number since. A zombie does not run.
@@ -39,8 +40,8 @@ engine() {
   rm -f "$HOME_DIR/engine.pid" "$HOME_DIR/exec/containerd/containerd.pid"
   PATH=$PATH:/usr/sbin setsid dockerd --host "$DOCKER_HOST" --pidfile "$HOME_DIR/engine.pid" \
     --data-root "$HOME_DIR/data" --exec-root "$HOME_DIR/exec" --bip 172.30.254.1/24 --ip 127.0.0.1 \
-    >"$HOME_DIR/engine.log" 2>&1 </dev/null 9>&- &
-  for _ in $(seq 300); do
+    >"$HOME_DIR/engine.log" 2>&1 </dev/null 8>&- 9>&- &
+  for _ in $(seq 1200); do
     docker version >/dev/null 2>&1 && return
     kill -0 $! 2>/dev/null || break
     sleep 0.1
@@ -139,7 +140,7 @@ down() {
   local pid
   pid=$(cat "$HOME_DIR/engine.pid")
   kill "$pid"
-  for _ in $(seq 150); do
+  for _ in $(seq 600); do
     engine_runs || return 0
     sleep 0.1
   done
@@ -147,13 +148,26 @@ down() {
   return 1
 }
 
+# Of several runs at once the last takes the engine down: each holds this lock as long as it uses the engine.
+use() {
+  mkdir -p "$HOME_DIR"
+  exec 8>"$HOME_DIR/users"
+  flock -s 8
+}
+
+leave() {
+  flock -xn 8 || return 0
+  down
+}
+
 case "${1:-run}" in
   up) up && echo "export DOCKER_HOST=$DOCKER_HOST" ;;
   down) down ;;
   run)
-    trap down EXIT
+    use
+    trap leave EXIT
     up
-    "$PYTHON" -m pytest tests/contract/test_container.py -p no:cacheprovider
+    "$PYTHON" -m pytest tests/contract/test_container.py -p no:cacheprovider 8>&-
     ;;
   *)
     echo "usage: $0 [up|down|run]" >&2

@@ -8,6 +8,7 @@ root=$PWD
 tools=$(mktemp -d "${TMPDIR:-/tmp}/smartattend-install-lane.XXXXXX")
 trap 'rm -rf "$tools"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=2  # 2: errors only
+export PIP_RETRIES=10 PIP_TIMEOUT=60
 unset PYTHONPATH PYTEST_ADDOPTS
 
 say() { printf -- '-- %s\n' "$1"; }
