@@ -209,7 +209,11 @@ class IdleSelector(selectors.BaseSelector):
             until = min(stall, due)
         if now >= stall:
             raise ClockStall(self._stall(now))
-        return self._heard(self._block(self._before_look_out(min(until - now, self._patience(now)))))
+        wait = self._before_look_out(min(until - now, self._patience(now)))
+        heard = self._heard(self._block(wait))
+        if not heard and (woke := self._real()) > now + wait + _PATIENCE_NS // 2:
+            self._progress_ns = woke  # the machine stood still: that nothing was heard meanwhile is nobody's silence
+        return heard
 
     def _due_in_flight(self, first: Deadline) -> int:
         to_go = first.when_ns - self._clock.elapsed_ns()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import time
 from datetime import timedelta
 
 import psycopg
@@ -80,6 +82,31 @@ async def test_what_is_due_right_behind_waits_for_the_query_however_slow_it_is(
                 await connection.execute("select pg_sleep(0.9)")
             assert clock.elapsed - began == hour
     assert [at - began for at in woken] == [hour + soon, hour + 2 * soon]
+
+
+@pytest.mark.asyncio
+async def test_a_machine_that_stood_still_takes_nobody_for_silent(
+    database: Database, clock: LoopClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stood: list[float] = []
+    wait = select.select
+
+    def stand_still(reading: list[int], _writing: object, _failing: object, seconds: float) -> object:
+        if seconds < 0.5 or stood:
+            return wait(reading, [], [], seconds)
+        stood.append(seconds)
+        time.sleep(seconds + 0.6)
+        return [], [], []
+
+    monkeypatch.setattr(select, "select", stand_still)
+    async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as connection:
+        behind = asyncio.create_task(clock.sleep(timedelta(hours=1, microseconds=1)))
+        await clock.sleep(timedelta(hours=1))
+        began = clock.elapsed
+        await connection.execute("select pg_sleep(2)")
+        assert stood
+        assert clock.elapsed == began
+        await behind
 
 
 @pytest.mark.asyncio
