@@ -48,7 +48,6 @@ class ClockedPlatform(CommandPlatform):
             path = scratch.parent / f"{scratch.name}.door"
             if len(str(path)) > LONGEST:
                 path = Path(tempfile.mkdtemp(prefix="door-")) / "door"
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._door = ClockDoor(path, clock)
             options["clock_door"] = str(path)
         try:

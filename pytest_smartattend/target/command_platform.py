@@ -94,7 +94,7 @@ class CommandPlatform(AdaptedPlatform):
                 for store in STORES
             }
             self.paths |= self._stores
-            scratch.mkdir(parents=True)
+            scratch.mkdir()  # in the run's folder, which a run that was killed has lost, and must not get anew
             self._closing.callback(shutil.rmtree, scratch, ignore_errors=True)
             self._closing.callback(self._end)
             self._port = _free_port(self._closing)

@@ -207,7 +207,8 @@ class Installation:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._folder.mkdir(parents=True)
+            self._folder.parent.mkdir(exist_ok=True)
+            self._folder.mkdir()  # without what lies above: a run that was killed has lost it, and keeps it lost
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             self._listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
             self.base_url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"

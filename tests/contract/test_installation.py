@@ -15,7 +15,7 @@ import pytest
 
 from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.injectors import processes
-from pytest_smartattend.target.installation import Instance
+from pytest_smartattend.target.installation import Installation, Instance, of_the_reference
 from pytest_smartattend.trials.drills import Drills
 
 SHIPPED = [
@@ -44,6 +44,14 @@ def test_an_instance_accepts_for_as_long_as_one_of_its_processes_has_the_socket(
     assert here.accepts(inode), "a worker has it still"
     child.communicate(b"\n")
     assert not here.accepts(inode)
+
+
+def test_a_worker_that_outlives_a_killed_run_does_not_make_its_folder_anew(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    installation = Installation(of_the_reference(), "", "", "", run / "drill" / "installation-1")
+    with pytest.raises(FileNotFoundError, match="run"), installation:
+        pass
+    assert not run.exists()
 
 
 @pytest.mark.parametrize("proc", [Path("/proc"), Path("/nowhere")], ids=["proc", "ps"])
