@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import dataclasses
 import hashlib
 import json
@@ -22,9 +20,6 @@ from pytest_smartattend.reference.domain.tenant_health import SUBMISSIONS
 from pytest_smartattend.reference.domain.timeline import Event
 from pytest_smartattend.reference.store.metric_rows import MISMATCH
 from pytest_smartattend.sabotage.defect import Sabotage
-
-#: seconds between reading and writing, so that others come between in every run
-_WIDE = 0.1
 
 
 def _hash_plainly(app: Any) -> None:  # noqa: ANN401
@@ -63,27 +58,6 @@ def _keep_transitions_only(app: Any) -> None:  # noqa: ANN401
             await honest(scope, incident, refusal, asked)
 
     desk.refuse = refuse
-
-
-def _lock_transitions_only(app: Any) -> None:  # noqa: ANN401
-    desk = app.state.platform.desk
-    unlocked = contextvars.ContextVar("unlocked", default=False)
-    act, for_update, update = desk.act, desk.rows.for_update, desk.rows.update
-
-    async def acted(caller: Any, incident_id: str, action: Action, *given: Any) -> Any:  # noqa: ANN401
-        token = unlocked.set(action in {Action.SEVERITY, Action.ROOT_CAUSE})
-        try:
-            return await act(caller, incident_id, action, *given)
-        finally:
-            unlocked.reset(token)
-
-    async def updated(*given: Any) -> None:  # noqa: ANN401
-        if unlocked.get():
-            await asyncio.sleep(_WIDE)
-        await update(*given)
-
-    desk.act, desk.rows.update = acted, updated
-    desk.rows.for_update = lambda statement: statement if unlocked.get() else for_update(statement)
 
 
 def _tell_of_foreign_rows(app: Any) -> None:  # noqa: ANN401
@@ -300,9 +274,6 @@ OVERLOOKED = (
     Sabotage("hash-not-canonical", "the chain is hashed over JSON that escapes what is not ASCII", _hash_plainly),
     Sabotage("owner-taken-by-actor", "whoever works on an incident becomes its owner", _take_the_owner),
     Sabotage("some-refusals-not-recorded", "only refused transitions are kept", _keep_transitions_only),
-    Sabotage(
-        "unlocked-events", "a change of severity undoes a transition made at the same moment", _lock_transitions_only
-    ),
     Sabotage("foreign-row-told", "a 404 says that the row is another tenant's", _tell_of_foreign_rows),
     Sabotage("reporter-may-act", "staff may change the severity of what they reported", _let_reporters_turn),
     Sabotage("severity-filter-ignored", "of two filters of a list one is ignored", _ignore_one_filter),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import copy
 import dataclasses
 from datetime import datetime
@@ -10,11 +12,35 @@ from uuid import UUID
 
 from pytest_smartattend.reference.api.health import OK
 from pytest_smartattend.reference.domain.actors import Scope, system_id
-from pytest_smartattend.reference.domain.incident import Incident, Status
+from pytest_smartattend.reference.domain.incident import Action, Incident, Status
 from pytest_smartattend.reference.domain.lifecycle import Report
 from pytest_smartattend.reference.domain.sla import AT_RISK_FROM, Notice, Promise, SlaStatus, WindowState
 from pytest_smartattend.reference.store.spool_file import Spooled
 from pytest_smartattend.sabotage.defect import Sabotage
+
+#: seconds between reading and writing, so that others come between in every run
+_WIDE = 0.1
+
+
+def _lock_transitions_only(app: Any) -> None:  # noqa: ANN401
+    desk = app.state.platform.desk
+    unlocked = contextvars.ContextVar("unlocked", default=False)
+    act, for_update, update = desk.act, desk.rows.for_update, desk.rows.update
+
+    async def acted(caller: Any, incident_id: str, action: Action, *given: Any) -> Any:  # noqa: ANN401
+        token = unlocked.set(action in {Action.SEVERITY, Action.ROOT_CAUSE})
+        try:
+            return await act(caller, incident_id, action, *given)
+        finally:
+            unlocked.reset(token)
+
+    async def updated(*given: Any) -> None:  # noqa: ANN401
+        if unlocked.get():
+            await asyncio.sleep(_WIDE)
+        await update(*given)
+
+    desk.act, desk.rows.update = acted, updated
+    desk.rows.for_update = lambda statement: statement if unlocked.get() else for_update(statement)
 
 
 def _tell_no_document(app: Any) -> None:  # noqa: ANN401
@@ -85,6 +111,9 @@ def _spool_reports_of_people_only(app: Any) -> None:  # noqa: ANN401
 
 
 OVERLOOKED_INCIDENTS = (
+    Sabotage(
+        "unlocked-events", "a change of severity undoes a transition made at the same moment", _lock_transitions_only
+    ),
     Sabotage("document-missing", "the contract's document is not told", _tell_no_document),
     Sabotage("document-lacks-an-endpoint", "the contract's document leaves one endpoint out", _leave_one_out),
     Sabotage("health-names-one-store", "of two stores that are lost health names the first", _name_the_first),
