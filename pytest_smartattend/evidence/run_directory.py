@@ -66,7 +66,8 @@ def make_user_folder(base: Path) -> Path:
     """
     folder = user_folder(base)
     # Root's server may have to run as another user, who must pass through here; nobody may look around.
-    folder.mkdir(mode=0o711 if os.getuid() == 0 else 0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # not `exist_ok`: that fails where a run that ends removes it just then
+        folder.mkdir(mode=0o711 if os.getuid() == 0 else 0o700)
     if not _is_ours(base):
         raise PermissionError(f"{folder} belongs to somebody else or is open to others. Remove it, or set TMPDIR.")
     return folder

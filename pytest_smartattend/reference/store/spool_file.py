@@ -96,12 +96,13 @@ class SpoolFile:
 
     @classmethod
     def create(cls, folder: Path) -> SpoolFile:
-        """A new file of this worker's own.
+        """A new file of this worker's own, in `folder`, which is made where it is missing.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: it cannot be made, or there is nothing to make it in. What lies above is not made: reports under
+                the place where a disk is not mounted would be found by nobody.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         path = folder / f"{uuid.uuid4().hex}{ENDING}"
         making = path.with_suffix(".making")  # nobody may find it before it is locked
         descriptor = os.open(making, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)

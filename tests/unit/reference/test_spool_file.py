@@ -111,3 +111,10 @@ def test_a_file_is_taken_over_only_when_its_worker_is_gone(tmp_path: Path) -> No
 def test_a_spool_folder_may_be_missing_or_empty(tmp_path: Path) -> None:
     assert SpoolFile.abandoned(tmp_path / "none") == []
     assert SpoolFile.create(tmp_path / "new").waiting() == ([], 0, 0)
+
+
+def test_what_lies_above_the_spool_folder_is_not_made(tmp_path: Path) -> None:
+    """A disk that is not mounted, or the folder of a run that was killed."""
+    with pytest.raises(FileNotFoundError):
+        SpoolFile.create(tmp_path / "gone" / "spool")
+    assert list(tmp_path.iterdir()) == []
