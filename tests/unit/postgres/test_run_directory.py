@@ -108,3 +108,20 @@ def test_nobody_but_the_owner_may_look_into_the_users_folder(base: Path) -> None
     folder = run_directory.make_user_folder(base)
     assert folder.stat().st_mode & 0o066 == 0
     assert folder.stat().st_uid == os.getuid()
+
+
+def test_a_users_folder_that_another_run_removes_while_it_is_made_is_no_error(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, made = os.mkdir, []
+
+    def taken(path: str, *rest: int) -> None:
+        if not made:  # it is there for this call only
+            made.append(path)
+            raise FileExistsError(path)
+        honest(path, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", taken)
+        with run_directory.hold(run_directory.folder_in(base, "a")):
+            assert made
