@@ -59,6 +59,12 @@ def _never_expire(app: Any) -> None:  # noqa: ANN401
     app.state.platform.tokens.expired = lambda _payload: False
 
 
+def _grant_half_a_minute(app: Any) -> None:  # noqa: ANN401
+    tokens = app.state.platform.tokens
+    honest = tokens.expired
+    tokens.expired = lambda payload: honest({**payload, "exp": payload["exp"] + 30})
+
+
 def _accept_any_password(app: Any) -> None:  # noqa: ANN401
     async def matches(_password: str, stored: str | None) -> bool:
         return stored is not None
@@ -142,6 +148,7 @@ DOORS = (
     Sabotage("unsigned-token-accepted", "a token without a signature is believed", _accept_unsigned),
     Sabotage("any-signature-accepted", "a token signed by anybody is believed", _accept_any_signature),
     Sabotage("expired-token-accepted", "a token is good for ever", _never_expire),
+    Sabotage("token-leeway", "a token is good for half a minute after it has expired", _grant_half_a_minute),
     Sabotage("any-password-accepted", "an address is enough to log in", _accept_any_password),
     Sabotage("health-always-ok", "health answers 200 while the database is down", _always_healthy),
     Sabotage("innards-shown", "a refusal carries the frames of a stack", _debug(_FRAMES)),

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pytest_smartattend.reference.api.health import OK
 from pytest_smartattend.reference.domain.actors import Scope, system_id
-from pytest_smartattend.reference.domain.incident import Action, Incident, Status
+from pytest_smartattend.reference.domain.incident import LEAST_TEXT, Action, Incident, Status
 from pytest_smartattend.reference.domain.lifecycle import Report
 from pytest_smartattend.reference.domain.sla import AT_RISK_FROM, Notice, Promise, SlaStatus, WindowState
 from pytest_smartattend.reference.store.spool_file import Spooled
@@ -110,7 +110,12 @@ def _spool_reports_of_people_only(app: Any) -> None:  # noqa: ANN401
     desk.report_once = report_once
 
 
+def _count_bytes(app: Any) -> None:  # noqa: ANN401
+    app.state.platform.lifecycle.lacks = lambda text: text is None or len(text.strip().encode()) < LEAST_TEXT
+
+
 OVERLOOKED_INCIDENTS = (
+    Sabotage("bytes-for-characters", "a text of nine letters is long enough, for it has ten bytes", _count_bytes),
     Sabotage(
         "unlocked-events", "a change of severity undoes a transition made at the same moment", _lock_transitions_only
     ),

@@ -55,6 +55,8 @@ RESOLUTION_SUBSETS: tuple[tuple[str, ...], ...] = tuple(
 )
 #: characters after trimming, of a root cause and of each field of a resolution
 LEAST_TEXT = 10
+#: one character short of that, as a reader counts them; in UTF-8 it has bytes enough
+TOO_SHORT = "ä" * (LEAST_TEXT - 1)
 
 #: severity → (acknowledge within, resolve within), both from creation
 SLA: dict[str, tuple[timedelta, timedelta]] = {

@@ -231,7 +231,7 @@ def test_a_correction_gives_a_reason_and_values_that_could_have_been_submitted(
     record, corrector = _recorded(tenant)["id"], tenant.actor(role)
     stands = _smartattend_observer.attendance_of(tenant.id)
     fitting: dict[str, object] = {"device_id": "door"}
-    short = "  " + "x" * (contract.LEAST_TEXT - 1) + "  "
+    short = f"  {contract.TOO_SHORT}  "
     evidence.expect("short", corrector.correct(record, fitting, reason=short).summary, "422 missing_fields")
     unknown = corrector.correct(record, fitting, type="whim")
     evidence.expect("unknown type", unknown.summary, "422 validation_error")

@@ -49,7 +49,7 @@ WHERE_A_CAUSE_FITS = ("acknowledged", "escalated", "investigating", "mitigating"
 
 
 @pytest.mark.scenario("scenarios/root-cause")
-@pytest.mark.detects("root-cause-anywhere", "blank-field-accepted", "refusal-unexplained")
+@pytest.mark.detects("root-cause-anywhere", "blank-field-accepted", "bytes-for-characters", "refusal-unexplained")
 @pytest.mark.parametrize("status", contract.STATUSES)
 def test_a_root_cause_is_recorded_where_one_can_be_known(
     _smartattend_tenant: Tenant, _smartattend_observer: Observer, _smartattend_evidence: Evidence, status: str
@@ -65,7 +65,7 @@ def test_a_root_cause_is_recorded_where_one_can_be_known(
         evidence.expect("status and legal ways named", named, (status, legal))
         evidence.expect("what the refusal changed", observer.everything_of(incident["id"]), stands)
         return
-    short = "  " + "x" * (contract.LEAST_TEXT - 1) + "  "
+    short = f"  {contract.TOO_SHORT}  "
     for name, body in (("short", {"root_cause": short, "confidence": "low"}), ("absent", {"confidence": "low"})):
         refused = admin.act(incident["id"], "root-cause", body)
         evidence.expect(f"{name} text", refused.summary, "422 missing_fields")

@@ -10,7 +10,7 @@ from pytest_smartattend import FORGERIES, Evidence, Tenant, contract
 
 
 @pytest.mark.scenario("scenarios/tokens")
-@pytest.mark.detects("unsigned-token-accepted", "any-signature-accepted", "expired-token-accepted")
+@pytest.mark.detects("unsigned-token-accepted", "any-signature-accepted", "expired-token-accepted", "token-leeway")
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_token_that_the_platform_did_not_sign_for_now_opens_nothing(
     _smartattend_tenant: Tenant, _smartattend_evidence: Evidence, forgery: str

@@ -93,7 +93,7 @@ def _subset_id(given: tuple[str, ...]) -> str:
 
 
 @pytest.mark.scenario("scenarios/resolution-fields")
-@pytest.mark.detects("blank-field-accepted", "only-first-missing-field-named")
+@pytest.mark.detects("blank-field-accepted", "bytes-for-characters", "only-first-missing-field-named")
 @pytest.mark.parametrize("given", SUBSETS, ids=[_subset_id(given) for given in SUBSETS])
 def test_resolving_needs_all_three_fields_and_names_every_one_that_lacks(
     _smartattend_tenant: Tenant,
@@ -112,13 +112,12 @@ def test_resolving_needs_all_three_fields_and_names_every_one_that_lacks(
         evidence.expect("answer to ten characters each", answer.status, 200)
         evidence.expect("status", answer.body["status"], "resolved")
         return
-    short = "x" * (contract.LEAST_TEXT - 1)
     ways: dict[str, dict[str, object]] = {
         "absent": {},
         "empty": dict.fromkeys(lacking, ""),
         "blank": dict.fromkeys(lacking, " \t\n" * 5),
         "null": dict.fromkeys(lacking),
-        "one character short": dict.fromkeys(lacking, f"   {short}   "),
+        "one character short": dict.fromkeys(lacking, f"   {contract.TOO_SHORT}   "),
     }
     for way, missing in ways.items():
         answer = admin.act(incident["id"], "resolve", {**present, **missing})

@@ -113,7 +113,8 @@ def test_nobody_but_the_owner_may_look_into_the_users_folder(base: Path) -> None
 def test_a_users_folder_that_another_run_removes_while_it_is_made_is_no_error(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, made = os.mkdir, []
+    honest = os.mkdir
+    made: list[str] = []
 
     def taken(path: str, *rest: int) -> None:
         if not made:  # it is there for this call only
