@@ -101,6 +101,18 @@ def _end_no_alert(app: Any) -> None:  # noqa: ANN401
     app.state.platform.alerts.rows.end = end
 
 
+def _tell_once(app: Any) -> None:  # noqa: ANN401
+    platform = app.state.platform
+    told: set[str] = set()
+
+    def notice(part: str, why: BaseException) -> None:
+        if part not in told:
+            told.add(part)
+            platform.alerts.notice(part, why)
+
+    platform.database.on_failure = platform.incidents_database.on_failure = notice
+
+
 def _bring_in_nothing(app: Any) -> None:  # noqa: ANN401
     async def look() -> bool:
         spool.store_is_away = False
@@ -204,6 +216,7 @@ DRILLS = (
         apply_operators=_stop_a_transaction_early,
     ),
     Sabotage("alert-not-sent", "nobody is told of a lost or damaged store", _send_no_alert),
+    Sabotage("alerted-once-only", "a store that is lost a second time is told to nobody", _tell_once),
     Sabotage("alert-never-ends", "an alert outlasts its cause, and hides the next loss", _end_no_alert),
     Sabotage("spool-never-brought-in", "what is spooled stays in the spool", _bring_in_nothing),
     Sabotage("spool-not-on-disk", "a spooled incident is answered before it is on disk", _write_later),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import resource
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -193,22 +191,6 @@ def kill_while_spooling(stage: Stage) -> str:
     return "".join(f"{line}\n" for line in stage.spooled() if line.endswith("}"))
 
 
-@contextmanager
-def no_room(installation: Installation) -> Iterator[None]:
-    """Let no file of the living workers grow, as on a full disk."""
-    assert sys.platform == "linux"
-    pids = [pid for instance in installation.instances if instance.running for pid in instance.family()]
-    grown = min(path.stat().st_size for path in installation.spool.glob("*.spool"))
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
-    try:
-        for pid, (_, most) in before.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (grown, most))
-        yield
-    finally:
-        for pid, limits in before.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
-
-
 def times_kept(stage: Stage, node: Node) -> dict[str, str]:
     """The spooled incidents whose first event is not by their reporter, at the moment of their report: title → what."""
     rows = node.query(
@@ -239,6 +221,7 @@ def times_kept(stage: Stage, node: Node) -> dict[str, str]:
     "spool-forgets-the-time",
     "full-disk-not-told",
     "alert-not-sent",
+    "alerted-once-only",
     "alert-never-ends",
     "health-always-ok",
 )
@@ -257,7 +240,7 @@ def test_reports_outlive_their_store_and_come_back_once(
         after = wait(stage, "attendance unaffected", lambda: unaffected(stage, fault))
         evidence.expect("attendance after the loss", sorted(after), ["ok"])
         lines = kill_while_spooling(stage)
-        with no_room(stage.installation):
+        with stage.installation.full_disk():
             answer = stage.tenant.staff.report("there is no room for this").summary
         stage.probe.await_acknowledged(10)
         node = stage.rebuild()
@@ -275,7 +258,21 @@ def test_reports_outlive_their_store_and_come_back_once(
         evidence.expect("spooled with another time or actor", times_kept(stage, node), {})
         evidence.expect("a report that the disk has no room for", answer, "503 unavailable")
         evidence.expect("it is stored", "there is no room for this" in stage.reported(node), expected=False)
+        lose_again(stage, node)
     dump_only(_smartattend_reference_drill)
+
+
+def lose_again(stage: Stage, node: Node) -> None:
+    """Whoever was alerted once is alerted of the next loss as well."""
+    posted = len(stage.webhook.received)
+
+    def alerted() -> dict[str, int] | None:
+        stage.tenant.staff.report("the store is lost again")  # somebody has to meet it
+        rows = stage.home.query("SELECT 1 FROM alerts", database=DATABASE)
+        both = len(rows) > 1 and len(stage.webhook.received) > posted
+        return {"alerts": len(rows)} if both else None
+
+    stage.drill.step("lost again, alerted again", actor="harness", action=node.destroy, until=alerted, within=LONG)
 
 
 def stored_again(stage: Stage) -> float:
