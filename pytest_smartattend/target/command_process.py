@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -171,7 +172,7 @@ class CommandProcess:
                     break
         for pipe in (self._holder.stdin, self._holder.stdout):
             assert pipe is not None
-            if not pipe.closed:
+            with contextlib.suppress(BrokenPipeError):  # what it was asked last it did not live to read
                 pipe.close()
         try:
             self._holder.wait(PATIENCE)

@@ -122,6 +122,13 @@ def test_a_program_that_is_not_there_is_named_with_its_folder(tmp_path: Path) ->
         CommandProcess(["no-such-program", "--port"], {}, tmp_path)
 
 
+def test_it_can_be_put_away_where_who_holds_it_has_ended_by_itself(start: Start) -> None:
+    process = start("input()")
+    os.kill(process._holder.pid, signal.SIGKILL)
+    process._holder.wait()
+    process.stop()
+
+
 OWNER = """
 import os, sys
 from pathlib import Path
