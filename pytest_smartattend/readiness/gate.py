@@ -12,7 +12,7 @@ from pytest_smartattend.errors import EvidenceError, UsageError
 from pytest_smartattend.readiness import reading, sealing
 from pytest_smartattend.readiness.reasons import CODES, STATUSES, UNTRUSTWORTHY, Reason, status_from
 from pytest_smartattend.readiness.requirements import Requirements
-from pytest_smartattend.readiness.subject import matches
+from pytest_smartattend.readiness.subject import difference, matches
 from pytest_smartattend.readiness.verdict import contradictions, judge
 
 #: clocks of two machines may differ by this much before a document is from the future
@@ -122,7 +122,7 @@ def _about(document: dict[str, Any], question: Question) -> list[Reason]:
     if question.target is not None and document["target"]["name"] != question.target:
         found.append(Reason("other_target", (f"{document['target']['name']}, not {question.target}",)))
     if question.subject is not None and not matches(document["subject"], question.subject):
-        found.append(Reason("other_subject", (f"{document['subject']['name']}, not {question.subject}",)))
+        found.append(Reason("other_subject", (difference(document["subject"], question.subject),)))
     if question.scope is not None and document["scope"]["digest"] != question.scope:
         found.append(Reason("other_scope", (document["scope"]["text"],)))
     if question.run is not None and document["run"]["pid"] != question.run:

@@ -31,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="a readiness.json")
     parser.add_argument("--target", help="the target that it must be about")
-    parser.add_argument("--subject", help="the commit or image that it must be about; a changed checkout is no commit")
+    parser.add_argument(
+        "--subject",
+        help="the commit or image that it must be about, a commit by 7 digits of its hash or more; a changed checkout is no commit",
+    )
     add_judging_arguments(parser)
     parser.add_argument(
         "--require-signature", action="store_true", help="refuse a document without a checked signature"
@@ -83,6 +86,11 @@ def _age(text: str) -> dt.timedelta:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit with 0 ready, 10 at risk, 20 not ready, 30 incomplete or about something else, 40 not trustworthy."""
+    for name in ("target", "subject"):
+        if getattr(arguments, name) == "":
+            raise UsageError(
+                f"--{name} is empty. Is the variable set from which it comes? Give one, or leave --{name} out."
+            )
     alerts.check_webhook(arguments.webhook)
     question = replace(
         question_from(arguments),

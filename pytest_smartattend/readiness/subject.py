@@ -11,6 +11,11 @@ from typing import Any
 #: seconds that git may take; a huge or broken checkout gives no subject, and never holds up a run
 PATIENCE = 10.0
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+#: digits of a hash that name a commit, as in git's own short form
+LEAST_DIGITS = 7
+_ABBREVIATED = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},64}}")
+#: what stands behind the hash of a checkout that is not what was committed
+CHANGED = " with changes that are in no commit"
 
 
 class Asked:
@@ -71,12 +76,29 @@ def _from_git(status: str) -> dict[str, Any]:
     if found is None:
         return {"name": "unknown", "source": "unknown", "commit": None, "dirty": None, "image": None}
     dirty = any(line and not line.startswith("#") for line in status.splitlines())
-    name = found[1][:12] + (" with changes that are in no commit" if dirty else "")
+    name = found[1][:12] + (CHANGED if dirty else "")
     return {"name": name, "source": "git", "commit": found[1], "dirty": dirty, "image": None}
 
 
 def matches(subject: dict[str, Any], wanted: str) -> bool:
-    """Whether a document's subject is the one that is to be released; a changed checkout is no commit."""
+    """Whether a document's subject is the one that is to be released; a changed checkout is no commit.
+
+    A commit may be abbreviated as git does: what the verdict prints is what a person hands to the gate.
+    """
     if subject["dirty"]:
         return False
+    commit = subject["commit"] or ""
+    if _COMMIT.fullmatch(commit) and _ABBREVIATED.fullmatch(wanted) and commit.startswith(wanted):
+        return True
     return wanted in {subject["commit"], subject["image"], subject["name"] if subject["source"] == "given" else None}
+
+
+def difference(subject: dict[str, Any], wanted: str) -> str:
+    """How a document's subject is not the wanted one: with its full hash, and how to name a commit."""
+    own = f"{subject['commit']}{CHANGED if subject['dirty'] else ''}" if subject["commit"] else subject["name"]
+    if subject["commit"] is None or re.search(r"[:@]", wanted) or _ABBREVIATED.fullmatch(wanted):
+        return f"{own}, not {wanted}"
+    return (
+        f"{own}, not {wanted}, which is not a commit's hash, or less than {LEAST_DIGITS} digits of it; "
+        "give it as --subject=$(git rev-parse HEAD)"
+    )

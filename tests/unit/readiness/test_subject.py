@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_smartattend.readiness.subject import Asked, matches
+from pytest_smartattend.readiness.subject import Asked, difference, matches
 
 
 @pytest.fixture
@@ -42,3 +42,13 @@ def test_the_reports_folder_makes_no_checkout_dirty(checkout: Path) -> None:
 
 def test_where_there_is_no_checkout_nothing_is_named(tmp_path: Path) -> None:
     assert Asked("", tmp_path, None).answer()["source"] == "unknown"
+
+
+def test_an_abbreviation_names_a_clean_commit_and_nothing_else(checkout: Path) -> None:
+    clean = Asked("", checkout, None).answer()
+    assert matches(clean, clean["commit"][:7])
+    assert not matches(clean, clean["commit"][:6])
+    assert not matches({**clean, "dirty": True}, clean["commit"][:12])
+    image = Asked(f"app@sha256:{'a' * 64}", checkout, None).answer()
+    assert not matches(image, "a" * 12)
+    assert difference({**clean, "dirty": True}, clean["commit"]).startswith(f"{clean['commit']} with changes")
