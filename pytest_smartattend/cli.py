@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -54,6 +55,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 
+#: what a shell says of a command that wrote where nobody reads any more
+_BY_SIGPIPE = 141
 
 _EPILOG = """\
 for the first time, in this order:
@@ -115,8 +118,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the command's exit status; 2 for wrong usage.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    #: where a command notes its verdict before it tells it, so that nobody who does not listen can change it
+    settled = argparse.Namespace(status=None)
+    try:
+        try:
+            settled.status = _carried_out(list(sys.argv[1:] if argv is None else argv), settled)
+        finally:
+            print(end="", flush=True)
+    except OSError as problem:
+        return _unwritten(problem, settled.status)
+    return int(settled.status)
+
+
+def _unwritten(problem: OSError, settled: int | None) -> int:
+    """The exit status where the output could not be written; a problem with anything else is raised."""
+    try:
+        print(flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write must not fail at the end
+    else:
+        raise problem
+    if isinstance(problem, BrokenPipeError):  # as of `| head -1`: whoever reads has read enough
+        return _BY_SIGPIPE if settled is None else settled
+    print(
+        f"smartattend: the output cannot be written ({problem.strerror}). Make room, or send it elsewhere.",
+        file=sys.stderr,
+    )
+    return settled or 1
+
+
+def _carried_out(words: list[str], settled: argparse.Namespace) -> int:
     arguments = parse(words)
+    arguments.settled = settled
     if arguments.version:
         from importlib.metadata import version
 

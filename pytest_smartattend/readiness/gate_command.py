@@ -99,16 +99,16 @@ def run(arguments: argparse.Namespace) -> int:
         must_be_signed=arguments.require_signature,
     )
     answer = ask(arguments.file, question)
+    arguments.settled.status = answer.exit_code
     changes, said = _changes(arguments.previous, answer, question)
-    for line in (*told(answer), *said):
-        print(one_line(line))
+    lines = [one_line(line) for line in (*told(answer), *said)]
     if arguments.explain and answer.document is not None:
-        for line in _explained(answer, question):
-            print(one_line(line))
-    for line in alerts.tell_github(answer, changes):
-        print(line)
+        lines += [one_line(line) for line in _explained(answer, question)]
+    # Who is to be told is told before anything is printed: whoever reads the output may stop reading.
+    lines += alerts.tell_github(answer, changes)
     if arguments.webhook and alerts.is_alert(answer, changes):
-        print(f"  {alerts.send(arguments.webhook, answer, changes)}")
+        lines.append(f"  {alerts.send(arguments.webhook, answer, changes)}")
+    print("\n".join(lines))
     return answer.exit_code
 
 

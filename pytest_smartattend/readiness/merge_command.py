@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.history:
         history.append(arguments.history, history.entry_of(written))
     answer = ask(arguments.report / folder.DOCUMENT, question)
+    arguments.settled.status = answer.exit_code
     for line in told(answer):
         print(line)
     return answer.exit_code

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from pytest_smartattend import cli
 from pytest_smartattend.readiness.command import target_words
+
+SAMPLE = Path(__file__).parents[2] / "reports" / "sample.json"
 
 
 @pytest.mark.parametrize(
@@ -44,3 +52,40 @@ def test_a_platform_is_named_in_the_same_words_everywhere() -> None:
         "--smartattend-target=url",
         "--smartattend-url=http://127.0.0.1:1",
     ]
+
+
+def without_a_reader(*words: str, unbuffered: bool = False) -> subprocess.CompletedProcess[bytes]:
+    """The command, whose output nobody reads from the beginning."""
+    read, write = os.pipe()
+    os.close(read)
+    return in_a_shell(words, write, unbuffered=unbuffered)
+
+
+def in_a_shell(words: Sequence[str], output: int, *, unbuffered: bool = False) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, **({"PYTHONUNBUFFERED": "1"} if unbuffered else {})}
+    command = [sys.executable, "-m", "pytest_smartattend.cli", *words]
+    try:
+        return subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
+    finally:
+        os.close(output)
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_a_gate_whose_output_nobody_reads_exits_with_its_verdict(*, unbuffered: bool) -> None:
+    ended = without_a_reader("gate", str(SAMPLE), "--max-age=0m", "--explain", unbuffered=unbuffered)
+    assert (ended.returncode, ended.stderr) == (30, b"")
+
+
+@pytest.mark.parametrize("words", [["prove", "--list"], ["db", "list"], ["gate", "--help"], ["--version"]])
+def test_a_command_whose_output_nobody_reads_ends_quietly(words: list[str]) -> None:
+    ended = without_a_reader(*words)
+    assert (ended.returncode in {0, 141}, ended.stderr) == (True, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_an_output_that_cannot_be_written_is_one_line_and_no_success() -> None:
+    for words, status in ((["gate", str(SAMPLE), "--max-age=0m", "--explain"], 30), (["prove", "--list"], 1)):
+        ended = in_a_shell(words, os.open("/dev/full", os.O_WRONLY))
+        assert ended.returncode == status
+        assert ended.stderr.startswith(b"smartattend: the output cannot be written (No space left on device).")
+        assert ended.stderr.count(b"\n") == 1
