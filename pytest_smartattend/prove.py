@@ -29,7 +29,7 @@ import pytest
 
 from pytest_smartattend import marks
 from pytest_smartattend.errors import EvidenceError, UsageError
-from pytest_smartattend.readiness import requirements, scope
+from pytest_smartattend.readiness import folder, requirements, scope
 from pytest_smartattend.readiness.command import IDLE_PLUGINS
 from pytest_smartattend.sabotage import catalogue
 
@@ -140,6 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = [name for name in arguments.names if name not in field.breaks]
     if unknown:
         raise UsageError(f"no such sabotage: {', '.join(unknown)}. `smartattend prove --list` shows the catalogue.")
+    if arguments.out:
+        folder.check_proof_place(arguments.out)
     checks = shipped_checks() if arguments.scope is None else collected_checks(field)
     # commands of one's own change one working folder: one at a time
     jobs = arguments.jobs if arguments.scope is None else 1
@@ -174,10 +176,10 @@ def collected_checks(field: Field) -> list[Check]:
         EvidenceError: they cannot be collected, or one promises a sabotage that is not known.
     """
     listing = _Listing()
-    with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as folder:
+    with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as root:
         command = [*field.options, *field.collect, "--collect-only", "-p", "no:terminal", "-p", "no:xdist"]
         status = pytest.main(
-            [*command, "--rootdir", folder if field.collect[0] == "--pyargs" else "."], plugins=[listing]
+            [*command, "--rootdir", root if field.collect[0] == "--pyargs" else "."], plugins=[listing]
         )
     if status != pytest.ExitCode.OK:
         raise EvidenceError(f"the checks cannot be collected. See why: pytest {' '.join(field.collect)} --collect-only")
@@ -279,12 +281,12 @@ def _attempt(
     promised = frozenset(check.id for check in promising)
     if not promising and not everybody:
         return Attempt(name, promised, problem="no check promises to catch it: add it to a check's `detects`")
-    with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as folder:
+    with tempfile.TemporaryDirectory(prefix="smartattend-prove-") as own:
         what = field.collect if everybody else [check.node for check in promising]
-        root = ["--rootdir", folder if field.collect[0] == "--pyargs" else "."]
-        told = [f"--smartattend-sabotage={name}", f"--smartattend-report={folder}"]
+        root = ["--rootdir", own if field.collect[0] == "--pyargs" else "."]
+        told = [f"--smartattend-sabotage={name}", f"--smartattend-report={own}"]
         status, output = run([sys.executable, "-m", "pytest", *what, *field.options, "-q", *root, *told])
-        document = Path(folder) / "readiness.json"
+        document = Path(own) / folder.DOCUMENT
         if status not in {0, 1} or not document.exists():
             return Attempt(name, promised, problem=f"pytest ended with exit status {status}:\n{output[-3000:]}")
         return _judged(name, promised, json.loads(document.read_text()))
@@ -344,7 +346,4 @@ def _write(path: Path, attempts: list[Attempt], checks: list[Check], breaks: Map
             for check in sorted({check.id for check in checks})
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".tmp")
-    half.write_text(json.dumps(proof, indent=1) + "\n")
-    half.replace(path)
+    folder.write_proof(path, proof)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,7 @@ def _presentable(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _replace(path: Path, content: str) -> None:
+def _replace(path: Path, content: str, option: str = "--smartattend-report") -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +85,7 @@ def _replace(path: Path, content: str) -> None:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise EvidenceError(
-            f"{path} cannot be written ({problem.strerror}). Make the folder writable or name another by "
-            "--smartattend-report."
+            f"{path} cannot be written ({problem.strerror}). Make the folder writable or name another by {option}."
         ) from None
 
 
@@ -133,3 +134,30 @@ def proof(folder: Path) -> dict[str, Any] | None:
         }
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def check_proof_place(path: Path) -> None:
+    """Hold that a proof can be written to `path`, before the minutes that it takes are spent.
+
+    Raises:
+        UsageError: it is a folder, or no file can be made beside it.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as problem:
+        raise UsageError(
+            f"--out={path}: no proof can be written there ({problem.strerror}). Name a file in a folder that you may write to."
+        ) from None
+
+
+def write_proof(path: Path, found: Mapping[str, Any]) -> None:
+    """Write a proof run's matrix, whole or not at all.
+
+    Raises:
+        EvidenceError: it cannot be written.
+    """
+    _replace(path, json.dumps(found, indent=1) + "\n", "--out")

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from pytest_smartattend import prove
+from pytest_smartattend import cli, prove
 from pytest_smartattend.prove import Attempt, Check
+from pytest_smartattend.readiness import folder
 from pytest_smartattend.sabotage import catalogue
 
 ONE, TWO = "scenarios/one", "scenarios/two"
@@ -158,3 +159,25 @@ def test_what_is_out_of_time_and_does_not_stop_is_killed_with_its_group(
             os.kill(left, signal.SIGKILL)
         for child in running._children:
             child.kill()
+
+
+@pytest.mark.parametrize("place", ["folder", "file/proof.json", "file/below/proof.json", "/proc/proof.json"])
+def test_a_proof_that_could_not_be_written_is_not_begun(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(prove, "shipped_checks", lambda: pytest.fail("it was begun"))
+    assert cli.main(["prove", f"--out={tmp_path / place}", "level-may-fall"]) == 2
+    assert "no proof can be written there" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "file", tmp_path / "folder"]
+
+
+def test_a_place_that_is_held_to_be_fit_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "proof.json").write_text("the one before")
+    folder.check_proof_place(tmp_path / "proof.json")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("proof.json", "the one before")]
+    folder.write_proof(tmp_path / "proof.json", {"version": 1})
+    assert [(path.name, json.loads(path.read_text())) for path in tmp_path.iterdir()] == [
+        ("proof.json", {"version": 1})
+    ]
