@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_smartattend.readiness.causes import causes, lines
 from pytest_smartattend.readiness.reasons import CODES, Reason
 from pytest_smartattend.readiness.verdict import all_checks
 from pytest_smartattend.readiness.wording import many
@@ -16,7 +17,8 @@ def findings(document: Document, reasons: Sequence[Reason]) -> dict[str, list[st
     """What speaks for the platform, what was not shown, and what may yet go wrong."""
     return {
         "strengths": list(_strengths(document)),
-        "gaps": [reason.text() for reason in reasons if reason.status == "incomplete"] + list(_gaps(document)),
+        "gaps": [text for reason in reasons if reason.status == "incomplete" for text in _gap(document, reason)]
+        + list(_gaps(document)),
         "risk_factors": [reason.text() for reason in reasons if reason.status != "incomplete"]
         + list(_risk_factors(document)),
     }
@@ -33,6 +35,11 @@ def _strengths(document: Document) -> Iterator[str]:
     invariants = sum(check["counts"]["invariants"] for check in all_checks(document))
     if invariants and not any(check["counts"]["invariants_broken"] for check in all_checks(document)):
         yield f"{invariants} invariants held"
+
+
+def _gap(document: Document, reason: Reason) -> list[str]:
+    """What was not shown, and for which causes."""
+    return [reason.text(), *(f"{reason.code}: {one}" for one in lines(causes(document, reason.entry())))]
 
 
 def _gaps(document: Document) -> Iterator[str]:

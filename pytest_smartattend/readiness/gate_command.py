@@ -145,7 +145,7 @@ def told(answer: Answer) -> Iterator[str]:
         yield "  Take the document as the run wrote it, or run again."
         return
     yield headline(answer.document, answer.status)
-    yield from reasons([reason.entry() for reason in answer.reasons])
+    yield from reasons([reason.entry() for reason in answer.reasons], answer.document)
     for reason in answer.allowed:
         yield f"  allowed    {reason.code}: {reason.text()[:240]}"
     seal = answer.document["seal"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_smartattend.readiness import causes
 from pytest_smartattend.readiness.reasons import CODES
 from pytest_smartattend.readiness.wording import figure, short
 
@@ -34,7 +35,7 @@ def headline(document: Mapping[str, Any], status: str | None = None) -> str:
 def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:
     """At most a screenful: headline, reasons with what to do, integrity, groups, objectives, where to read on."""
     yield headline(document)
-    yield from reasons(document["status_reasons"])
+    yield from reasons(document["status_reasons"], document)
     yield from _failures(document)
     integrity = document["integrity"]
     lost = {name: len(integrity[name]) for name in ("missing", "vanished", "crashed", "interrupted", "reruns")}
@@ -51,11 +52,12 @@ def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:
         yield f"  {where}"
 
 
-def reasons(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One line per reason, with the advice of the table."""
+def reasons(entries: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> Iterator[str]:
+    """One line per reason, with the advice of the table; below it the causes that many checks share."""
     for reason in entries[:LINES]:
         advice = CODES[reason["code"]].advice if reason["code"] in CODES else ""
         yield f"  {reason['status']:<10} {reason['code']}: {short(reason['text'], 240)} → {advice}"
+        yield from (f"      {line}" for line in causes.lines(causes.causes(document, reason)))
     if len(entries) > LINES:
         yield f"  … and {len(entries) - LINES} more reasons"
 

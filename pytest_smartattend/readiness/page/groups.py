@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from pytest_smartattend.readiness import causes
 from pytest_smartattend.readiness.advice import unproven_checks
 from pytest_smartattend.readiness.page.geometry import percent
 from pytest_smartattend.readiness.reasons import CODES
@@ -23,7 +24,7 @@ def deciding(document: Document) -> list[dict[str, Any]]:
     """Every reason, worst first; for a ready platform what speaks for it, most weighty first."""
     if not document["status_reasons"]:
         return [
-            {"title": title, "advice": advice, "status": status, "evidence": [], "more": 0}
+            {"title": title, "advice": advice, "status": status, "evidence": [], "more": 0, "causes": []}
             for status, title, advice in _for_it(document)
         ]
     shown = {check["id"] for check in all_checks(document) if check["status"] != "passed"}
@@ -39,6 +40,7 @@ def deciding(document: Document) -> list[dict[str, Any]]:
                 "advice": row.advice if row else "",
                 "evidence": names,
                 "more": max(0, len(reason["evidence"]) - NAMED),
+                "causes": causes.lines(causes.causes(document, reason)),
             }
         )
     return found
