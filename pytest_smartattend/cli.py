@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pytest_smartattend.errors import SmartattendError, UsageError
+from pytest_smartattend.errors import SmartattendError, UnsafeTarget, UsageError
 
 #: command → (module that has ``add_arguments(parser)`` and ``run(arguments) -> int``, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -162,7 +162,7 @@ def _carried_out(words: list[str], settled: argparse.Namespace) -> int:
         return int(importlib.import_module(COMMANDS[arguments.command][0]).run(arguments))
     except SmartattendError as problem:
         print(f"smartattend {arguments.command}: {problem}", file=sys.stderr)
-        return 2 if isinstance(problem, UsageError) else 1
+        return 2 if isinstance(problem, UsageError | UnsafeTarget) else 1
     except KeyboardInterrupt:
         print(f"smartattend {arguments.command}: interrupted", file=sys.stderr)
         return 130

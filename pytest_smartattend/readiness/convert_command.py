@@ -21,11 +21,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert; 0 whatever the verdict is, for `smartattend gate` is there to tell.
 
     Raises:
-        UsageError: nothing is asked for.
+        UsageError: nothing is asked for, or there is no such document.
         EvidenceError: the document cannot be read, was changed, or a file cannot be written.
     """
     if not (arguments.ctrf or arguments.junit):
         raise UsageError("say what to write: --ctrf=FILE, --junit=FILE, or both.")
+    if not arguments.file.is_file():
+        raise UsageError(f"there is no file {arguments.file}. Name a readiness.json.")
     document = reading.read(arguments.file)
     faults = sealing.faults(document, folder.signing_key(), must_be_signed=False)
     if faults:

@@ -14,6 +14,7 @@ from pytest_smartattend.readiness.reasons import CODES, STATUSES, UNTRUSTWORTHY,
 from pytest_smartattend.readiness.requirements import Requirements
 from pytest_smartattend.readiness.subject import difference, matches
 from pytest_smartattend.readiness.verdict import contradictions, judge
+from pytest_smartattend.readiness.wording import duration, many
 
 #: clocks of two machines may differ by this much before a document is from the future
 TOLERANCE = dt.timedelta(minutes=5)
@@ -116,7 +117,7 @@ def _about(document: dict[str, Any], question: Question) -> list[Reason]:
     written = document["run"]["finished"] or document["run"]["started"]
     age = question.at - dt.datetime.fromisoformat(written)
     if age > question.max_age:
-        found.append(Reason("too_old", (f"{written}, {age.days} days and {age.seconds // 3600} hours ago",)))
+        found.append(Reason("too_old", (f"{written}, {_age(age)} ago",)))
     if age < -TOLERANCE:
         found.append(Reason("from_the_future", (written,)))
     if question.target is not None and document["target"]["name"] != question.target:
@@ -128,3 +129,10 @@ def _about(document: dict[str, Any], question: Question) -> list[Reason]:
     if question.run is not None and document["run"]["pid"] != question.run:
         found.append(Reason("unfinished", ("the run that was started wrote no document",)))
     return found
+
+
+def _age(age: dt.timedelta) -> str:
+    """In days and hours, and below a day as finely as a limit of minutes asks for."""
+    if age.days:
+        return f"{many(age.days, 'day')} and {many(age.seconds // 3600, 'hour')}"
+    return duration(age.total_seconds())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_smartattend.errors import UsageError
 from pytest_smartattend.evidence import stopwatch
-from pytest_smartattend.readiness import alerts, folder, requirements, scope
+from pytest_smartattend.readiness import alerts, folder, requirements, scope, sealing
 from pytest_smartattend.readiness.changes import Changes, compare
 from pytest_smartattend.readiness.gate import Answer, Question, ask
 from pytest_smartattend.readiness.reasons import status_from
@@ -142,7 +142,10 @@ def told(answer: Answer) -> Iterator[str]:
         yield "UNTRUSTWORTHY: this is no verdict"
         for fault in answer.faults[:10]:
             yield f"  {fault}"
-        yield "  Take the document as the run wrote it, or run again."
+        if answer.faults == (sealing.NO_KEY,):
+            yield f"  Set {sealing.KEY_VARIABLE} here to the key with which the run signed, and ask again."
+        else:
+            yield "  Take the document as the run wrote it, or run again."
         return
     yield headline(answer.document, answer.status)
     yield from reasons([reason.entry() for reason in answer.reasons], answer.document)

@@ -12,6 +12,8 @@ import rfc8785
 #: environment variable with the signing key, at least this many bytes
 KEY_VARIABLE = "SMARTATTEND_SEAL_KEY"
 LEAST_KEY = 16
+#: a fault of whoever asks, not of the document
+NO_KEY = f"a signature is required, and {KEY_VARIABLE} is not set to check it"
 
 
 def seal(document: Mapping[str, Any], key: bytes) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def faults(document: Mapping[str, Any], key: bytes, *, must_be_signed: bool) -> 
     elif key and not hmac.compare_digest(signature, hmac.new(key, content, hashlib.sha256).hexdigest()):
         found.append("its signature was made with another key, or for another content")
     elif must_be_signed and not key:
-        found.append(f"a signature is required, and {KEY_VARIABLE} is not set to check it")
+        found.append(NO_KEY)
     return found
 
 

@@ -11,6 +11,9 @@ from pytest_smartattend.readiness.wording import figure, short
 
 #: how each status is called
 VERDICTS = {"ready": "READY", "at_risk": "AT RISK", "not_ready": "NOT READY", "incomplete": "INCOMPLETE"}
+#: kinds of ``integrity``: checks of which the run lost sight, and those that were seen and showed nothing
+_LOST = ("missing", "vanished", "crashed", "interrupted", "not_run", "evidence_lost")
+_NOT_SHOWN = ("skipped", "deselected", "no_evidence", "impostors")
 #: lines of one kind before "… and more"
 LINES = 6
 
@@ -37,10 +40,7 @@ def lines(document: Mapping[str, Any], where: str = "") -> Iterator[str]:
     yield headline(document)
     yield from reasons(document["status_reasons"], document)
     yield from _failures(document)
-    integrity = document["integrity"]
-    lost = {name: len(integrity[name]) for name in ("missing", "vanished", "crashed", "interrupted", "reruns")}
-    counted = ", ".join(f"{number} {name}" for name, number in lost.items() if number) or "nothing lost"
-    yield f"  {integrity['required']} checks required, {integrity['reported']} reported, {counted}"
+    yield f"  {_accounts(document['integrity'])}"
     for group in document["groups"]:
         votes = group["consensus"]
         yield f"  {short(group['name'], 60)}: {votes['for']} for, {votes['against']} against, {votes['abstained']} not shown"
@@ -60,6 +60,14 @@ def reasons(entries: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -
         yield from (f"      {line}" for line in causes.lines(causes.causes(document, reason)))
     if len(entries) > LINES:
         yield f"  … and {len(entries) - LINES} more reasons"
+
+
+def _accounts(integrity: Mapping[str, Any]) -> str:
+    """How many checks were required, and what became of every one of them."""
+    counted = {name: len(integrity[name]) for name in (*_LOST, *_NOT_SHOWN, "reruns")}
+    words = [f"{integrity['required']} checks required", f"{integrity['reported']} passed or failed"]
+    words += [f"{number} {name.replace('_', ' ')}" for name, number in counted.items() if number]
+    return ", ".join(words if any(counted[name] for name in _LOST) else [*words, "nothing lost"])
 
 
 def _failures(document: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_smartattend import cli
+from pytest_smartattend.errors import UnsafeTarget
+from pytest_smartattend.readiness import convert_command
 from pytest_smartattend.readiness.command import target_words
 
 SAMPLE = Path(__file__).parents[2] / "reports" / "sample.json"
@@ -89,3 +91,16 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_success() -> None:
         assert ended.returncode == status
         assert ended.stderr.startswith(b"smartattend: the output cannot be written (No space left on device).")
         assert ended.stderr.count(b"\n") == 1
+
+
+def test_a_file_that_is_missing_and_a_target_that_nobody_allowed_are_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["convert", str(tmp_path / "none.json"), f"--junit={tmp_path / 'x.xml'}"]) == 2
+    assert "there is no file" in capsys.readouterr().err
+
+    def refuse(_arguments: object) -> int:
+        raise UnsafeTarget("nobody said that we may write there. Allow it.")
+
+    monkeypatch.setattr(convert_command, "run", refuse)
+    assert cli.main(["convert", "x.json"]) == 2

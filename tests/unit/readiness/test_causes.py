@@ -36,6 +36,12 @@ def test_causes_are_told_most_frequent_first_with_number_and_example() -> None:
     assert "9 checks: scenarios/gone (such as scenarios/gone[0])" in lines
 
 
+def test_what_was_skipped_is_counted_beside_what_passed_or_failed() -> None:
+    made = [check("scenarios/a"), check("scenarios/b", "failed"), check("scenarios/c", "skipped", reason=ROWS)]
+    lines = list(summary.lines(build({"scenarios": made})))
+    assert "  3 checks required, 2 passed or failed, 1 skipped, nothing lost" in lines
+
+
 def test_many_causes_take_few_lines() -> None:
     made = [check(f"scenarios/x[{n}]", "skipped", reason=f"Skipped: {'abcdefghij'[n]} is away") for n in range(10)]
     lines = list(summary.lines(build({"scenarios": made})))
