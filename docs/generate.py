@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from contract_page import contract_page
+
 from pytest_smartattend import marks, options, plugin
 from pytest_smartattend.readiness import reasons, requirements
 
@@ -128,6 +130,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "marks.md": marks_page,
     REFERENCE / "fixtures.md": fixtures_page,
     REFERENCE / "exit-codes.md": exit_codes_page,
+    REFERENCE / "contract.md": contract_page,
     **{_ROOT / name: partial(_pinned, _ROOT / name) for name in _PINNING},
 }
 
