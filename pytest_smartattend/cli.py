@@ -63,7 +63,9 @@ for the first time, in this order:
   smartattend doctor                                            what is here, and what to do
   smartattend plan --target=reference                           what would run
   smartattend readiness --target=reference --report=reports     run it; then open reports/readiness.html
-  smartattend gate reports/readiness.json --subject=COMMIT      ask for the verdict again, before a release
+  smartattend gate reports/readiness.json --target=reference --subject=COMMIT
+                                                                ask for the verdict again, before a release; --target=command
+                                                                or url for a platform of your own
   smartattend prove                                             see every check catch what it must catch
 
 in your own project, the same with pytest: pytest --pyargs pytest_smartattend.suites --smartattend-target=reference

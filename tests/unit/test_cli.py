@@ -104,3 +104,10 @@ def test_a_file_that_is_missing_and_a_target_that_nobody_allowed_are_wrong_usage
 
     monkeypatch.setattr(convert_command, "run", refuse)
     assert cli.main(["convert", "x.json"]) == 2
+
+
+def test_the_help_asks_the_gate_about_a_target(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    gate = next(line for line in capsys.readouterr().out.splitlines() if "gate reports/" in line)
+    assert "--target=" in gate, "without it a document of the reference passes for any platform"
+    assert "--subject=" in gate
