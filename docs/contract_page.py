@@ -59,7 +59,7 @@ def contract_page() -> str:
         f"{method} {route.path.removeprefix('/api')}": " ".join((route.endpoint.__doc__ or "").split())
         for route in app.routes
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     }
     page = _Page(app.openapi(), told)
     operations = [part for operation in OPERATIONS for part in page.operation(operation)]

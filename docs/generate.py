@@ -20,7 +20,12 @@ from pytest_smartattend.readiness import reasons, requirements
 REFERENCE = Path(__file__).parent / "reference"
 _ROOT = REFERENCE.parents[1]
 #: examples of a scope, which pins the version of the requirements that are in force
-_PINNING = ("docs/how-to/release-gate.md", "docs/reference/readiness-json.md", "pytest_smartattend/readiness/scope.py")
+_PINNING = (
+    "docs/how-to/only-the-fixtures.md",
+    "docs/how-to/release-gate.md",
+    "docs/reference/readiness-json.md",
+    "pytest_smartattend/readiness/scope.py",
+)
 _PIN = re.compile(r'^( *requirements = )"[^"]*"( *#)', re.MULTILINE)
 
 

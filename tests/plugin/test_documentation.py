@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,3 +29,43 @@ def test_the_examples_of_a_how_to_pass(pytester: pytest.Pytester, page: Path, ar
     done = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments)
     assert done.ret == 0
     done.stdout.fnmatch_lines(["*passed*"])
+
+
+@pytest.mark.parametrize(
+    ("text", "broken", "status"),
+    [
+        ("", "", "ready"),
+        ("seats, 120)", "seats, 121)", "not_ready"),
+        ("@pytest.mark.scenario", "@pytest.mark.skip\n@pytest.mark.scenario", "incomplete"),
+    ],
+    ids=["as-it-is", "failing", "not-run"],
+)
+def test_the_scope_of_only_the_fixtures_gives_a_true_verdict(
+    pytester: pytest.Pytester, text: str, broken: str, status: str
+) -> None:
+    for name, content in _files(HOW_TO / "only-the-fixtures.md").items():
+        (pytester.path / name).write_text(content.replace(text, broken) if name.endswith(".py") and text else content)
+    options = ("--smartattend-scope=readiness.toml", "--smartattend-report=reports")
+    pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options)
+    assert json.loads((pytester.path / "reports" / "readiness.json").read_text())["status"] == status
+
+
+@pytest.mark.parametrize("fitting", [True, False], ids=["with-pythonpath", "without"])
+def test_the_module_of_a_python_schema_must_be_importable(pytester: pytest.Pytester, *, fitting: bool) -> None:
+    files = _files(HOW_TO / "only-the-fixtures.md")
+    settings = files["pyproject.toml"].replace('"schema.sql"', '"python: make_schema:make"')
+    (pytester.path / "pyproject.toml").write_text(settings + 'pythonpath = ["."]\n' * fitting)
+    (pytester.path / "schema.sql").write_text(files["schema.sql"])
+    (pytester.path / "make_schema.py").write_text(
+        "import pathlib, psycopg\n"
+        "def make(url):\n"
+        "    with psycopg.connect(url) as connection:\n"
+        "        connection.execute(pathlib.Path(__file__).with_name('schema.sql').read_text())\n"
+    )
+    (pytester.path / "tests").mkdir()
+    (pytester.path / "tests" / "test_rooms.py").write_text(files["test_rooms.py"])
+    words = [Path(sys.executable).with_name("pytest"), "-p", "no:cacheprovider", "-q"]
+    # not by pytester, which puts the folder on PYTHONPATH
+    done = subprocess.run(words, cwd=pytester.path, capture_output=True, text=True)
+    assert (done.returncode == 0) == fitting, done.stdout
+    assert ("There is no module 'make_schema' for the schema" in done.stdout) != fitting
