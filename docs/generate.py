@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from contract_page import contract_page
+from members import class_of, members
 
 from pytest_smartattend import marks, options, plugin
 from pytest_smartattend.readiness import reasons, requirements
@@ -25,6 +26,13 @@ _PINNING = (
     "docs/how-to/release-gate.md",
     "docs/reference/readiness-json.md",
     "pytest_smartattend/readiness/scope.py",
+)
+_OFFERS = ("| attribute or method | what it is |", "| --- | --- |")
+_SQLALCHEMY = (
+    "`dsn` is a libpq URL: psycopg takes it as it is. SQLAlchemy must be told the driver:",
+    '`create_engine(database.dsn.replace("postgresql://", "postgresql+psycopg://", 1))`, and the same for',
+    "`create_async_engine`; see [an example](../how-to/only-the-fixtures.md#with-sqlalchemy).",
+    "",
 )
 _PIN = re.compile(r'^( *requirements = )"[^"]*"( *#)', re.MULTILINE)
 
@@ -78,7 +86,7 @@ def marks_page() -> str:
 
 def fixtures_page() -> str:
     """The page of all fixtures."""
-    rows = []
+    rows, offers = [], {}
     for room in plugin.WIRING:
         tree = ast.parse((REFERENCE.parents[1] / "pytest_smartattend" / "wiring" / f"{room}.py").read_text("utf-8"))
         for node in tree.body:
@@ -88,6 +96,9 @@ def fixtures_page() -> str:
                 for wrapper in ("Iterator", "Generator", "AsyncIterator"):
                     kind = re.sub(rf"^{wrapper}\[([^,]*)(,.*)?\]$", r"\1", kind)
                 told = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+                given = class_of(kind, f"pytest_smartattend.wiring.{room}", tree)
+                if given is not None:
+                    offers[node.name] = ["", f"## {node.name}: {kind}", "", *_OFFERS, *members(given)]
                 kind = kind.replace("|", "\\|")
                 rows.append(f"| `{node.name}` | {scope} | `{kind}` | {told} |")
     return "\n".join(
@@ -101,7 +112,9 @@ def fixtures_page() -> str:
             "| fixture | scope | gives | what it is |",
             "| --- | --- | --- | --- |",
             *sorted(rows),
+            *(line for name in sorted(offers) for line in offers[name]),
             "",
+            *_SQLALCHEMY,
         ]
     )
 

@@ -25,3 +25,10 @@ def test_the_page_of_the_contract_names_every_operation_and_problem_and_links_to
     assert [code for code in PROBLEMS if f"| `{code}` | {PROBLEMS[code].status} |" not in page] == []
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) - anchors == set()
+
+
+def test_the_page_of_fixtures_says_how_each_is_used() -> None:
+    page = (ROOT / "docs" / "reference" / "fixtures.md").read_text("utf-8")
+    for said in ("expect(name: str, seen: object, expected: object) -> None", "dsn_as(user: str) -> str", "dsn"):
+        assert f"| `{said}` | " in page
+    assert "on(path: str, fault: Fault, *, may_not_fire: bool=False) -> ContextManager[Held]" in page
