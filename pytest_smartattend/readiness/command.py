@@ -20,15 +20,18 @@ from types import FrameType
 
 from pytest_smartattend.evidence import run_directory, stopwatch
 from pytest_smartattend.readiness import folder
-from pytest_smartattend.readiness.gate import ask, check_allowed
+from pytest_smartattend.readiness.gate import Answer, ask, check_allowed
 from pytest_smartattend.readiness.gate_command import add_judging_arguments, question_from, told
-from pytest_smartattend.readiness.reasons import STATUSES, UNTRUSTWORTHY
+from pytest_smartattend.readiness.reasons import STATUSES, UNTRUSTWORTHY, USAGE
+from pytest_smartattend.readiness.summary import headline
 
 #: workers without being told: more do not make a run shorter by much, and every one starts a platform
 MOST_WORKERS = 4
 _PR_SET_PDEATHSIG = 1
 #: pytest's exit status where more parts than checks were asked for
 _NOTHING_TO_RUN = 5
+#: and where an option, a file or a name is not what is accepted
+_USAGE_OF_PYTEST = 4
 #: what the document of one part lacks because the other parts hold it
 OF_OTHER_SHARDS = frozenset({"shard_absent", "check_missing"})
 #: Plugins that may lie in the same environment; no shipped check uses them, and each process would take a second for them.
@@ -98,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run and gate; the gate's exit code, 20 or worse where the run wrote no document of its own."""
+    """Run and gate; the gate's exit code, and 2 without a verdict where pytest refused what it was given."""
     check_allowed(arguments.allow)
     question = question_from(arguments)
     with ExitStack() as closing:
@@ -114,17 +117,30 @@ def run(arguments: argparse.Namespace) -> int:
         # that at its end: by the time of the beginning it would be dated in the future.
         question = replace(question, target=None, run=child, at=dt.datetime.fromisoformat(stopwatch.wall()))
         answer = ask(reports / folder.DOCUMENT, question)
+    own = answer.document if answer.document and answer.document["run"]["pid"] == child else None
+    if own is None:
+        folder.set_aside(reports)
+    if status == _USAGE_OF_PYTEST and (own is None or own["run"]["finished"] is None):
+        return USAGE  # it has said what is wrong, and nothing was begun: that is no verdict about anybody's platform
+    if own is None:
+        print("UNTRUSTWORTHY: this is no verdict")
+        print(f"  pytest ended with exit status {status} and left no document; its output above says why. Run again.")
+        return UNTRUSTWORTHY
+    return _said(answer, status, is_part=bool(arguments.shard))
+
+
+def _said(answer: Answer, status: int, *, is_part: bool) -> int:
+    """Tell the answer about the run's own document; the exit code that says the same."""
+    document = answer.document
+    assert document is not None
+    if status and not answer.exit_code:
+        print(headline(document, "incomplete"))
+        print(f"  pytest ended with exit status {status}, so this is not ready; its output above says why")
+        return STATUSES["incomplete"]
     words = list(told(answer))
     for line in words if answer.exit_code else words[:1]:
         print(line)
-    if answer.document is None or answer.document["run"]["pid"] != child:
-        folder.set_aside(reports)
-        print(f"  pytest ended with exit status {status} and left no document; its output above says why")
-        return STATUSES["incomplete"]
-    if status and not answer.exit_code:
-        print(f"  pytest ended with exit status {status}, so this is not ready; its output above says why")
-        return STATUSES["incomplete"]
-    if arguments.shard:
+    if is_part:
         own = [reason for reason in answer.reasons if reason.code not in OF_OTHER_SHARDS]
         if answer.exit_code != UNTRUSTWORTHY and not own and status in {0, _NOTHING_TO_RUN}:
             print("  nothing speaks against this part; `smartattend merge` says whether the whole is ready")

@@ -46,7 +46,7 @@ def judge(document: Document, requirements: Requirements, at: str) -> list[Reaso
 
 def _of_run(document: Document, requirements: Requirements) -> Iterator[Reason]:
     integrity, run, scope, target = (document[key] for key in ("integrity", "run", "scope", "target"))
-    if target["sabotage"]:
+    if target["sabotage"] and run["finished"] is not None:  # else nobody knows whether it came to be planted
         yield Reason("sabotaged_target", (target["sabotage"],))
     if run["finished"] is None:
         yield Reason("unfinished")

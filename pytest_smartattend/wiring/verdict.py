@@ -74,7 +74,7 @@ class Clerk:
             raise pytest.UsageError(str(problem)) from None
 
     def finish(self, seen: Seen, exit_status: int, workers: int) -> int:
-        """Judge the run and write its document.
+        """Judge the run and write its document; a run that wrong usage ended before any test leaves "not finished".
 
         Args:
             seen: what the controller saw.
@@ -85,6 +85,8 @@ class Clerk:
             the exit status: pytest's own, except as --smartattend-strict says, and never 0 where the document could not
             be written.
         """
+        if exit_status == pytest.ExitCode.USAGE_ERROR and not seen.started:
+            return exit_status
         try:
             self._document = self._write(seen, exit_status, workers)
         except SmartattendError as problem:

@@ -111,9 +111,51 @@ def test_the_command_runs_the_same_checks_whatever_the_project_says(project: Pro
 def test_the_command_gates_what_it_wrote_and_puts_an_older_verdict_aside(project: Project, honest: Judged) -> None:
     assert honest.status == "ready"
     exit_status, output = _readiness(project, "--", "--no-such-option")
-    assert exit_status == 30
-    assert "ended with exit status 4" in output
+    assert (exit_status, output.count("unrecognized arguments: --no-such-option")) == (2, 1)
     assert sorted(path.name for path in project.reports.iterdir()) == ["previous.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--target=banana", "cannot read 'banana'"),
+        ("--shard=9/3", "cannot read '9/3'"),
+        ("--report=test_checks.py", "cannot be written"),
+        ("--workers=0 --suites=nowhere", "module or package not found: nowhere"),
+        ("--sabotage=level-may-fal", "there is no 'level-may-fal'"),
+        ("--target=command", "--smartattend-target=command needs"),
+        ("--target=command --command=true --adapter=nope.toml", "nope.toml cannot be read"),
+        ("--target=url --url=http://127.0.0.1:9 --adapter=reference", "not marked as disposable"),
+        ("--target=url --url=http://example.test --adapter=reference", "is not on this machine"),
+        ("--workers=0 -- --smartattend-strict --smartattend-checks=scenarios/frist", "Did you mean scenarios/first"),
+    ],
+)
+def test_wrong_usage_ends_with_2_its_error_once_and_no_verdict(project: Project, words: str, said: str) -> None:
+    _as_suites(project)
+    history = project.pytester.path / "history.jsonl"
+    exit_status, output = _readiness(project, f"--history={history}", *words.split())
+    assert exit_status == 2, output
+    assert output.count(said) == 1
+    assert not any(word in output for word in ("READY", "INCOMPLETE", "UNTRUSTWORTHY", "was planted"))
+    assert not (history.exists() and history.read_text())
+    if (project.reports / "readiness.json").exists():
+        assert project.gate()[0] == 30  # it was started, and did not finish
+
+
+def test_a_run_that_leaves_no_document_is_untrustworthy_by_word_and_by_exit_code(project: Project) -> None:
+    project.file("dies.py", "import os\n\nos._exit(3)\n")
+    exit_status, output = _readiness(project, "--", "-pdies")
+    assert (exit_status, "UNTRUSTWORTHY" in output) == (40, True)
+    assert "pytest ended with exit status 3 and left no document" in output
+
+
+def test_a_ready_document_of_a_run_that_failed_is_called_incomplete(project: Project) -> None:
+    _as_suites(project)
+    project.file("shipped/test_more.py", "def test_more():\n    assert False\n")
+    exit_status, output = _readiness(project)
+    assert exit_status == 30
+    assert "\nINCOMPLETE for scenarios" in output
+    assert "pytest ended with exit status 1, so this is not ready" in output
 
 
 def test_a_run_of_any_length_is_judged_by_the_time_at_its_end(
@@ -130,6 +172,12 @@ def test_a_run_of_any_length_is_judged_by_the_time_at_its_end(
     words = (f"--requirements={project.requirements}", f"--report={project.reports}", "--workers=0")
     code = cli.main(["readiness", "--target=reference", "--suites=shipped", *words])
     assert code == 0, capsys.readouterr().out
+
+
+def _as_suites(project: Project) -> None:
+    project.file("shipped/__init__.py", "")
+    (project.pytester.path / "test_checks.py").rename(project.pytester.path / "shipped" / "test_checks.py")
+    project.file("test_checks.py", "")
 
 
 def _readiness(project: Project, *arguments: str) -> tuple[int, str]:

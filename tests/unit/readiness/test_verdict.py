@@ -116,6 +116,7 @@ def test_a_check_that_is_not_required_does_not_hold_it_back_but_a_broken_invaria
         ({"integrity__journal_faults": ["x"]}, "incomplete", "journal_broken"),
         ({"scope__requirements": {"version": "0", "digest": "e" * 64}}, "incomplete", "requirements_differ"),
         ({"target__sabotage": "rls-off"}, "not_ready", "sabotaged_target"),
+        ({"target__sabotage": "rls-off", "run__finished": None}, "incomplete", "unfinished"),
         ({"scope__postgres": 17}, "at_risk", "postgres_major"),
         ({"scope__postgres": 17, "versions__postgres_major": None}, "at_risk", "postgres_major"),
         ({"objectives": [objective(9, 8)]}, "not_ready", "objective_missed"),
