@@ -182,6 +182,8 @@ class Watcher:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Never exit 0 with a test lost; and write the verdict, where one was asked for."""
+        # no hook tells of it without xdist
+        self._interrupted = self._interrupted or run_wiring.of(self._config).stopped
         seen = self.seen()
         only_collected = bool(getattr(self._config.option, "collectonly", False))
         lost = [] if only_collected else seen.lost()

@@ -27,6 +27,7 @@ class Run:
         worker: ``main`` without xdist and in the controller, else ``gw0``, ``gw1``, ….
         is_controller: whether this process owns the run: it reports, and it cleans up.
         began: when the controller began, in nanoseconds of `stopwatch.monotonic_ns`.
+        stopped: why this process runs no further check; empty where it goes on.
     """
 
     settings: options.Settings
@@ -34,6 +35,7 @@ class Run:
     worker: str
     is_controller: bool
     began: int = field(default_factory=stopwatch.monotonic_ns)
+    stopped: str = ""
     _held: dict[Path, IO[bytes]] = field(default_factory=dict)
 
     def folder(self, base: Path) -> Path:

@@ -98,7 +98,8 @@ def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
     except NotOffered:
         raise
     except Exception as why:  # each of some hundred checks would say the same again
-        request.session.shouldfail = "the platform does not start; no other check was begun"
+        run = run_wiring.of(request.config)
+        request.session.shouldfail = run.stopped = _stopped(run.settings.target, why)
         if isinstance(why, SmartattendError):
             raise pytest.fail.Exception(str(why), pytrace=False) from None
         raise
@@ -106,6 +107,13 @@ def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
     about(request.config, "target", platform.describe())
     yield platform
     platform.stop()
+
+
+def _stopped(target: str, why: Exception) -> str:
+    """Why no check runs, with its cause: it stands among the reasons of the verdict, where no check's error is shown."""
+    verb = "answer" if target == "url" else "start"
+    cause = next(iter(str(why).splitlines()), "") or type(why).__name__
+    return f"the platform does not {verb}; no other check was begun: {cause[:200]}"
 
 
 def _started(request: pytest.FixtureRequest) -> ReferencePlatform | AdaptedPlatform | Platform:

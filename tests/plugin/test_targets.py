@@ -111,6 +111,25 @@ def test_a_platform_that_does_not_start_is_said_once_a_worker_and_not_for_every_
     assert "the platform does not start; no other check was begun" in output
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_platform_that_does_not_answer_is_a_reason_of_the_verdict_that_names_the_cause(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    url = "http://127.0.0.1:9"
+    (pytester.path / "adapter.toml").write_text(REFERENCE.read_text() + f'[url]\ndisposable = ["{url}"]\n')
+    words = ["target=url", f"url={url}", "adapter=adapter.toml", "report=reports"]
+    options = [f"--smartattend-{word}" for word in words]
+    done = pytester.run(
+        sys.executable, "-m", "pytest", "-q", f"-n{workers}", "--pyargs", SUITES + "test_health", *options, timeout=240
+    )
+    document = json.loads((pytester.path / "reports" / "readiness.json").read_bytes())
+    (reason,) = [one["text"] for one in document["status_reasons"] if one["code"] == "run_interrupted"]
+    assert "the platform does not answer; no other check was begun: " in reason
+    assert "Connection refused" in reason
+    assert "Connection refused" in next(line for line in done.outlines if " run_interrupted: " in line)
+    assert document["status"] != "ready"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
