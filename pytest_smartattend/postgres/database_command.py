@@ -25,28 +25,46 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="what is kept, the newest first")
+    listing = actions.add_parser("list", help="what is kept, the newest first")
     serving = actions.add_parser("open", help="serve one again until Ctrl-C")
     serving.add_argument("check", help="the check's or test's id, or a part that only one has")
     removing = actions.add_parser("remove", help="remove one, all, or the cached clusters")
     removing.add_argument("check", nargs="?", help="the check's or test's id, or a part that only one has")
-    removing.add_argument("--all", action="store_true", help="every kept database")
+    removing.add_argument("--all", action="store_true", help="every kept database, of all projects or of one")
     removing.add_argument("--cache", action="store_true", help="the cached clusters; the next run makes its own")
+    listing.add_argument("--project", type=Path, metavar="FOLDER", help="only what is of the project in this folder")
+    add_project(serving)
+    add_project(removing)
+
+
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that says whose kept database is meant."""
+    parser.add_argument(
+        "--project",
+        type=Path,
+        metavar="FOLDER",
+        help="whose it is; default: the project in the current folder, or in the nearest above it that has one",
+    )
+
+
+def of_whom(one: kept.Kept) -> str:
+    """``ID``, or ``ID of FOLDER`` where it is not of the project in the current folder."""
+    return one.check if kept.is_of(one, Path.cwd()) else f"{one.check} of {one.project}"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one action. Returns 0; what goes wrong is raised as an error of ours."""
     if arguments.action == "list":
-        _list()
+        _list(arguments.project)
     elif arguments.action == "open":
-        _open(kept.find(arguments.check))
+        _open(kept.find(arguments.check, arguments.project))
     else:
         _remove(arguments)
     return 0
 
 
-def _list() -> None:
-    found = kept.entries()
+def _list(project: Path | None) -> None:
+    found = kept.entries(project)
     for one in found:
         age = max(0, int(time.time() - one.at)) // 60
         print(f"{one.check}\n    {age} min ago, {one.size >> 10} KB, PostgreSQL {one.version}, {one.project}")
@@ -59,10 +77,12 @@ def _remove(arguments: argparse.Namespace) -> None:
         raise UsageError(
             "Say what to remove: a check's id, --all or --cache. `smartattend db list` shows what there is."
         )
-    gone = kept.entries() if arguments.all else [kept.find(arguments.check)] if arguments.check else []
+    gone = kept.entries(arguments.project) if arguments.all else []
+    if arguments.check and not arguments.all:
+        gone = [kept.find(arguments.check, arguments.project)]
     for one in gone:
         kept.remove(one)
-        print(f"removed {one.check}")
+        print(f"removed {of_whom(one)}")
     if arguments.cache:
         cache.clear()
         print("removed the cached clusters")
@@ -99,7 +119,7 @@ def _open(one: kept.Kept) -> None:
         programs = kept.dump_programs(str(one.needs), None)
         psql = _psql(programs.folder) if programs else "psql"
         with stopped.awaited():
-            print(f"{one.check}, PostgreSQL {server.version}. Ctrl-C ends it.\n")
+            print(f"{of_whom(one)}, PostgreSQL {server.version}. Ctrl-C ends it.\n")
             print(f"  {shlex.join([psql, server.dsn(one.database)])}\n", flush=True)
 
 

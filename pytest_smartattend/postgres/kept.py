@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -63,7 +64,7 @@ def entries(project: Path | None = None) -> list[Kept]:
     """What is kept, the newest first; of one project or of all."""
     home = cache.home()
     found = list(_read(home / "kept")) if home else []
-    mine = [kept for kept in found if project is None or kept.project == str(project)]
+    mine = [kept for kept in found if project is None or is_of(kept, project)]
     return sorted(mine, key=lambda kept: kept.at, reverse=True)
 
 
@@ -74,24 +75,47 @@ def _read(home: Path) -> Iterator[Kept]:
             yield Kept(**{**told, "folder": about.parent, "extensions": tuple(told["extensions"])})
 
 
-def find(check: str) -> Kept:
-    """The newest kept database of a check; the last part of its id is enough where it is the only one.
+def is_of(kept: Kept, project: Path) -> bool:
+    """Whether it is of the project in this very folder, whatever links lead there."""
+    return os.path.realpath(kept.project) == os.path.realpath(project)
+
+
+def find(check: str, project: Path | None = None) -> Kept:
+    """The kept database of a check; a part of its id is enough where only one has it.
+
+    Args:
+        check: the check's id, or a part.
+        project: its folder; None: the nearest of the current folder and those above it that has one.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: there is none, there are several, or only other projects have one.
     """
-    known = entries()
-    exact = [kept for kept in known if kept.check == check]
-    near = exact or [kept for kept in known if check in kept.check]
-    names = sorted({kept.check for kept in near})
-    if len(names) == 1:
-        return near[0]
-    listed = "\n".join(f"  {kept.check}" for kept in (near or known))
-    if names:
-        raise UsageError(f"{check!r} may mean several. Give one of:\n{listed}")
+    known, here = entries(), project or Path.cwd()
+    for folder in [project] if project else [here, *here.parents]:
+        near = _matching(check, [kept for kept in known if is_of(kept, folder)])
+        if len({kept.check for kept in near}) == 1:  # twice where links lead to the folder; the newest comes first
+            return near[0]
+        if near:
+            raise UsageError(f"{check!r} may mean several. Give one of:\n{_listed(near, folder)}")
+    others = _matching(check, known)
+    missing = f"No database of {check!r} is kept of the project in {os.path.realpath(here)}. "
+    if others:
+        raise UsageError(f"{missing}Other projects have one. If you mean theirs, give one of:\n{_listed(others, here)}")
     raise UsageError(
-        f"No database of {check!r} is kept. "
-        + (f"There are:\n{listed}" if known else "Nothing is kept: no test failed that used one.")
+        missing + (f"There are:\n{_listed(known, here)}" if known else "Nothing is kept: no test failed that used one.")
+    )
+
+
+def _matching(check: str, known: list[Kept]) -> list[Kept]:
+    exact = [kept for kept in known if kept.check == check]
+    return exact or [kept for kept in known if check in kept.check]
+
+
+def _listed(found: list[Kept], here: Path) -> str:
+    """As words for a command that is given `here`: ids, and whose they are where they are another project's."""
+    return "\n".join(
+        f"  {shlex.quote(kept.check)}" + ("" if is_of(kept, here) else f" {shlex.quote(f'--project={kept.project}')}")
+        for kept in found
     )
 
 

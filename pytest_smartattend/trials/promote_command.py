@@ -12,7 +12,7 @@ from pytest_smartattend.engine import incident_record, record_seal
 from pytest_smartattend.errors import RecordRefused, UsageError
 from pytest_smartattend.loop.clock import LoopClock
 from pytest_smartattend.postgres import kept
-from pytest_smartattend.postgres.database_command import restored
+from pytest_smartattend.postgres.database_command import add_project, of_whom, restored
 from pytest_smartattend.postgres.pool import Database, Source
 from pytest_smartattend.postgres.server import Server
 from pytest_smartattend.target.in_process import InProcessPlatform
@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check", help="the failed check's id, or a part that only one has; `smartattend db list` shows all"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for --smartattend-incidents")
+    add_project(parser)
     parser.add_argument("--verbatim", action="store_true", help="leave names and texts as they are")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write every incident of the kept database; 0 when there was one."""
-    one = kept.find(arguments.check)
+    one = kept.find(arguments.check, arguments.project)
     stem = one.check.rpartition("/")[2].rpartition("::")[2].replace("[", "-").replace("]", "")
     number = 0
     with restored(one) as server:
@@ -45,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
                     _write(item, arguments.out / f"{stem}-{number}.json")
                 cursor = page["next_cursor"]
                 if not number:
-                    raise UsageError(f"The database of {one.check} holds no incident, so there is nothing to promote.")
+                    raise UsageError(
+                        f"The database of {of_whom(one)} holds no incident, so there is nothing to promote."
+                    )
     return 0
 
 

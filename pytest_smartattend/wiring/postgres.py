@@ -145,8 +145,17 @@ def pytest_runtest_makereport(
     if report.failed:
         item.stash[_FAILED] = True
         if call.when == "call" and _DATABASE in item.stash and run_wiring.of(item.config).settings.keep:
-            report.sections.append(("smartattend", f"smartattend db open {shlex.quote(check_of(item))}"))
+            report.sections.append(("smartattend", _opening(item)))
     return report
+
+
+def _opening(item: pytest.Item) -> str:
+    """The command that opens the test's database, for the folder that pytest was started in."""
+    root, words = item.config.rootpath, ["smartattend", "db", "open", check_of(item)]
+    # From a folder below the root it may mean a nearer project's, and from elsewhere nobody's.
+    if root.resolve() != item.config.invocation_params.dir.resolve():
+        words.append(f"--project={root}")
+    return shlex.join(words)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

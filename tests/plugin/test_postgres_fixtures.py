@@ -161,6 +161,20 @@ def test_an_opened_database_that_is_killed_leaves_nothing(pytester: pytest.Pytes
         time.sleep(0.01)
 
 
+def test_the_printed_command_opens_this_projects_database_though_anothers_is_newer(pytester: pytest.Pytester) -> None:
+    for project in ("one", "two"):
+        folder = pytester.mkdir(project)
+        (folder / "pytest.ini").touch()
+        (folder / "test_it.py").write_text("def test_it(database): assert database is None")
+    for words in (["one"], ["-n", "1", "one"], ["two"]):
+        said = re.findall(
+            r"smartattend db open (test_it.py::test_it) --project=(.*)", str(run(pytester, *words).stdout)
+        )
+        assert said == [("test_it.py::test_it", str(pytester.path / words[-1]))]
+    assert command("remove", "test_it", f"--project={pytester.path / 'one'}").endswith(f"of {pytester.path / 'one'}\n")
+    assert str(pytester.path / "two") in command("list")
+
+
 def test_nothing_is_kept_when_nothing_should_be(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=FAILING)
     result = run(pytester, "--smartattend-keep=0")
