@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shlex
 import subprocess
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,9 +194,12 @@ class PythonFunction:
 
     def digest(self) -> str:
         """Over the source of the module, or of every ``.py`` and ``.sql`` file of the package that it is in."""
-        found = importlib.util.find_spec(self.module)
+        try:
+            found = importlib.util.find_spec(self.module)  # imports the packages that it is in
+        except Exception as problem:
+            raise UsageError(self._not_imported(problem)) from problem
         if found is None or found.origin is None:
-            raise UsageError(f"There is no module {self.module!r} for the schema. Is its folder on sys.path?")
+            raise UsageError(self._not_imported(ModuleNotFoundError(f"No module named {self.module!r}")))
         origin = Path(found.origin)
         package = "." in self.module or found.submodule_search_locations is not None
         files = (
@@ -211,11 +215,14 @@ class PythonFunction:
             SchemaFailed: it raised, or is not there.
         """
         try:
-            called = getattr(importlib.import_module(self.module), self.function)
-        except (ImportError, AttributeError) as problem:
+            module = importlib.import_module(self.module)
+        except Exception as problem:
+            raise SchemaFailed(self._not_imported(problem)) from problem
+        called = getattr(module, self.function, None)
+        if called is None:
             raise SchemaFailed(
-                f"The schema's function {self.module}:{self.function} cannot be imported: {problem}. Give package.module:function."
-            ) from problem
+                f"The schema's module {self.module!r} has no function {self.function!r}. Correct smartattend_schema."
+            )
         try:
             result = called(dsn)
             if hasattr(result, "__await__"):
@@ -223,10 +230,19 @@ class PythonFunction:
 
                 asyncio.run(_finish(result))
         except Exception as problem:
+            where = problem.__traceback__.tb_next if problem.__traceback__ else None  # without this frame of ours
+            told = "".join(traceback.format_exception(type(problem), problem, where)).strip()[-3000:]
             raise SchemaFailed(
                 f"The schema's function {self.module}:{self.function} raised {type(problem).__name__}: {problem}. "
-                "Correct the migrations and run again."
+                f"Correct the migrations and run again.\n{told}"
             ) from problem
+
+    def _not_imported(self, problem: Exception) -> str:
+        why = str(problem) if isinstance(problem, ImportError) else f"{type(problem).__name__}: {problem}"
+        return (
+            f"The schema's module {self.module!r} cannot be imported: {why}. If it is not found, say where it is with "
+            'pythonpath = ["."] in the pytest configuration, or install it.'
+        )
 
 
 async def _finish(result: object) -> None:

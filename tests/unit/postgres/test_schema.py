@@ -112,7 +112,36 @@ def test_a_python_function_that_raises_is_a_failed_schema(tmp_path: Path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SchemaFailed, match="raised ValueError: no such column"):
         PythonFunction("own_migrations_b", "upgrade").apply("postgresql://u@h/d")
-    with pytest.raises(SchemaFailed, match="cannot be imported"):
-        PythonFunction("own_migrations_b", "downgrade").apply("postgresql://u@h/d")
-    with pytest.raises(UsageError, match="There is no module 'own_migrations_c'"):
-        PythonFunction("own_migrations_c", "upgrade").digest()
+
+
+@pytest.mark.parametrize("module", ["own_migrations_c", "own_shop_c.migrations", "own_broken_c.migrations"])
+def test_a_module_that_cannot_be_imported_is_told_with_the_reason_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    (tmp_path / "own_broken_c").mkdir()
+    (tmp_path / "own_broken_c" / "__init__.py").write_text("import os; os.environ['NO_SUCH_VARIABLE']")
+    monkeypatch.syspath_prepend(tmp_path)
+    why = "KeyError: 'NO_SUCH_VARIABLE'" if "broken" in module else f"No module named '{module.partition('.')[0]}'"
+    for attempt, error in (("digest", UsageError), ("apply", SchemaFailed)):
+        with pytest.raises(error) as raised:
+            getattr(PythonFunction(module, "upgrade"), attempt)(*["postgresql://u@h/d"][: attempt == "apply"])
+        said = str(raised.value)
+        assert said.startswith(f"The schema's module {module!r} cannot be imported: ")
+        assert why in said
+        assert said.endswith('pythonpath = ["."] in the pytest configuration, or install it.')
+
+
+def test_a_function_that_is_not_in_its_module_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_migrations_d.py").write_text("def upgrade(dsn): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SchemaFailed, match="The schema's module 'own_migrations_d' has no function 'downgrade'"):
+        PythonFunction("own_migrations_d", "downgrade").apply("postgresql://u@h/d")
+
+
+def test_a_python_function_that_raises_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_migrations_e.py").write_text("def upgrade(dsn):\n    raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SchemaFailed) as raised:
+        PythonFunction("own_migrations_e", "upgrade").apply("postgresql://u@h/d")
+    assert f'{tmp_path / "own_migrations_e.py"}", line 2, in upgrade' in str(raised.value)
+    assert "schema.py" not in str(raised.value)
