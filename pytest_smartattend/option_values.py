@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 TARGETS = ("reference", "command", "url")
+POSTGRES = ("auto", "embedded", "embedded-musl", "system", "container")
 
 
 def text(value: str) -> str:
@@ -73,6 +74,14 @@ def flag(value: str) -> bool:
     if word not in {"1", "true", "yes", "on", "0", "false", "no", "off", ""}:
         raise ValueError("yes or no")
     return word in {"1", "true", "yes", "on"}
+
+
+def postgres(value: str) -> str:
+    """Where PostgreSQL comes from: a provider's name, or a URL as it is."""
+    word = value.strip()
+    if word not in {"", *POSTGRES} and not re.match(r"postgres(ql)?://", word, re.IGNORECASE):
+        raise ValueError("neither a provider nor a URL of PostgreSQL")
+    return word or POSTGRES[0]
 
 
 def version(value: str) -> str:

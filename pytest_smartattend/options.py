@@ -85,7 +85,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "postgres",
         "auto",
-        values.text,
+        values.postgres,
         "auto, embedded, embedded-musl, system, container, or a URL postgresql://user@host:port/database",
         "where the throwaway PostgreSQL comes from; auto takes the first that can be had, in that order",
     ),

@@ -260,7 +260,10 @@ def parse_schema(text: str, root: Path) -> Schema:
         return EmptySchema()
     kind, _, rest = text.partition(":")
     if kind == "command":
-        words = shlex.split(rest)
+        try:
+            words = shlex.split(rest)
+        except ValueError as problem:
+            raise UsageError(f"The schema {text!r} cannot be read: {problem}. Quote as in a shell.") from None
         if not words:
             raise UsageError("The schema 'command:' names no program. Give 'command: PROGRAM ARGS'.")
         return Command(tuple(words), root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shlex
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_smartattend import marks
+from pytest_smartattend.errors import ServerError, UnsafeTarget, UsageError
 from pytest_smartattend.evidence import run_directory
 from pytest_smartattend.options import Settings
 from pytest_smartattend.wiring import run as run_wiring
@@ -43,6 +45,33 @@ def wanted(settings: Settings) -> Wanted:
     )
 
 
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """What the person has to put right, or the server said, is the whole message: frames of ours explain nothing."""
+    try:
+        yield
+    except (UsageError, UnsafeTarget, ServerError) as problem:
+        raise pytest.fail.Exception(str(problem), pytrace=False) from None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say at once, and once, what is wrong with schema or URL as far as it shows without a server."""
+    run = run_wiring.of(config)
+    if not run.is_controller or config.option.collectonly:
+        return
+    try:
+        if run.settings.schema:
+            from pytest_smartattend.postgres.schema import parse_schema
+
+            parse_schema(run.settings.schema, config.rootpath)
+        if "://" in run.settings.postgres:
+            from pytest_smartattend.postgres import given
+
+            given.check(run.settings.postgres, run.settings.allow_host)
+    except (UsageError, UnsafeTarget) as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
 def folders(run: run_wiring.Run) -> list[Path]:
     """The run's folders, the fastest first."""
     return [run_directory.folder_in(base, run.run_id) for base in run_directory.bases()]
@@ -61,7 +90,8 @@ def _smartattend_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
     run = run_wiring.of(request.config)
     if run.is_controller:
         run.claim_folders()
-    server = Server(wanted(run.settings), run_id=run.run_id, worker=run.worker, folders=folders(run))
+    with plainly():
+        server = Server(wanted(run.settings), run_id=run.run_id, worker=run.worker, folders=folders(run))
     yield server
     described = server.describe()
     if described.get("started"):
@@ -81,8 +111,9 @@ def _smartattend_database(request: pytest.FixtureRequest, _smartattend_postgres:
     from pytest_smartattend.postgres.schema import parse_schema
 
     settings = run_wiring.of(request.config).settings
-    pool = _smartattend_postgres.pool(parse_schema(settings.schema, request.config.rootpath))
-    database = pool.take()
+    with plainly():
+        pool = _smartattend_postgres.pool(parse_schema(settings.schema, request.config.rootpath))
+        database = pool.take()
     note_database(request, database)
     yield database
     give_back = functools.partial(pool.give_back, database)

@@ -11,7 +11,7 @@ from pytest_smartattend.errors import NotOffered, SmartattendError
 from pytest_smartattend.wiring import planting
 from pytest_smartattend.wiring import run as run_wiring
 from pytest_smartattend.wiring.evidence import about
-from pytest_smartattend.wiring.postgres import keep_failed, note_database
+from pytest_smartattend.wiring.postgres import keep_failed, note_database, plainly
 
 if TYPE_CHECKING:
     from pytest_smartattend.evidence.record import Evidence
@@ -97,7 +97,7 @@ def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
         platform: Any = _started(request)
     except NotOffered:
         raise
-    except Exception as why:  # each of some hundred checks would say the same again
+    except (Exception, pytest.fail.Exception) as why:  # each of some hundred checks would say the same again
         run = run_wiring.of(request.config)
         request.session.shouldfail = run.stopped = _stopped(run.settings.target, why)
         if isinstance(why, SmartattendError):
@@ -109,7 +109,7 @@ def _smartattend_platform(request: pytest.FixtureRequest) -> Iterator[Any]:
     platform.stop()
 
 
-def _stopped(target: str, why: Exception) -> str:
+def _stopped(target: str, why: BaseException) -> str:
     """Why no check runs, with its cause: it stands among the reasons of the verdict, where no check's error is shown."""
     verb = "answer" if target == "url" else "start"
     cause = next(iter(str(why).splitlines()), "") or type(why).__name__
@@ -150,13 +150,16 @@ def _in_process(request: pytest.FixtureRequest, postgres: Server, clock: LoopClo
         yield served
         served.close()
         return
-    if not postgres.superuser:
+    with plainly():
+        superuser = postgres.superuser
+    if not superuser:
         raise NotOffered("a superuser in its database, who alone can replace the clock there")
     from pytest_smartattend.target.in_process import InProcessPlatform
     from pytest_smartattend.target.reference_schema import ReferenceSchema
 
     settings = run_wiring.of(config).settings
-    database = postgres.pool(ReferenceSchema()).take()
+    with plainly():
+        database = postgres.pool(ReferenceSchema()).take()
     platform = InProcessPlatform(
         database, clock, workers=settings.platform_workers, sabotage=planting.shipped(settings), seed=settings.seed
     )

@@ -77,10 +77,12 @@ def test_fixtures_of_the_same_name_do_not_disturb_each_other(pytester: pytest.Py
 def test_a_failed_schema_is_the_tests_error_with_statement_and_advice(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nsmartattend_schema = wrong.sql\n")
     (pytester.path / "wrong.sql").write_text("CREATE TABLE t (a int);\nNONSENSE;\n")
-    pytester.makepyfile("def test_a(database): pass\ndef test_b(database): pass")
+    pytester.makepyfile(test_it="def test_a(database): pass\ndef test_b(database): pass")
     result = run(pytester)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*SchemaFailed: *wrong.sql, line 2: syntax error at or near*", "*NONSENSE*"])
+    result.stdout.fnmatch_lines(["*wrong.sql, line 2: syntax error at or near*", "*NONSENSE*"])
+    result.stdout.fnmatch_lines(["ERROR test_it.py::test_a - Failed: /*"])
+    assert ".py:" not in str(result.stdout).replace("test_it.py::", "")  # no frames of ours
 
 
 def test_which_server_was_taken_and_why_is_said(pytester: pytest.Pytester) -> None:
@@ -197,11 +199,39 @@ def test_an_unknown_check_is_answered_with_what_there_is(pytester: pytest.Pytest
         assert "test_it.py::test_fails[3]" in done.stderr
 
 
-def test_a_wrong_provider_is_said_with_what_is_accepted(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("def test_a(database): pass")
-    result = run(pytester, "--smartattend-postgres=mysql")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*UsageError: PostgreSQL cannot come from 'mysql'. Give auto*"])
+@pytest.mark.parametrize("words", [(), ("-n", "1")])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("postgres=mysql", "--smartattend-postgres: cannot read 'mysql' *. Give auto, embedded*"),
+        ("postgres=postgresql://u@127.0.0.1", "postgresql://u@127.0.0.1 must name one user*"),
+        ("postgres=postgresql://u@db.example.org/d", "*is not on this machine*--smartattend-allow-host=db.example.org"),
+        ("schema=none.sql", "The schema's file *none.sql does not exist. Give SQL files*"),
+        ("schema=command: a 'b", "The schema * cannot be read: No closing quotation*"),
+    ],
+)
+def test_what_is_wrong_without_a_server_is_said_once_and_no_test_runs(
+    pytester: pytest.Pytester, wrong: str, said: str, words: tuple[str, ...]
+) -> None:
+    pytester.makepyfile("def test_a(database): pass\ndef test_b(database): pass")
+    result = run(pytester, f"--smartattend-{wrong}", *words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {said}"])
+    assert "Traceback" not in str(result.stderr)
+
+
+def test_a_mistake_that_shows_only_with_a_server_is_the_whole_message_of_each_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it="def test_a(database): pass\ndef test_b(database): pass")
+    for wrong, said in (
+        ("postgres_version=99", "No PostgreSQL with version 99 can be had here"),
+        ("schema=python: own_shop.up:up", "The schema's module 'own_shop.up' cannot be imported"),
+    ):
+        result = run(pytester, f"--smartattend-{wrong.replace('_version', '-version')}")
+        result.assert_outcomes(errors=2)
+        shown = str(result.stdout)
+        assert re.search(rf"^{said}", shown, re.MULTILINE)
+        assert re.search(r"^ERROR .*::test_a - Failed: (No|The) ", shown, re.MULTILINE)
+        assert ".py:" not in shown.replace("test_it.py::", "")
 
 
 def command(*words: str) -> str:
