@@ -64,8 +64,8 @@ def test_the_module_of_a_python_schema_must_be_importable(pytester: pytest.Pytes
     )
     (pytester.path / "tests").mkdir()
     (pytester.path / "tests" / "test_rooms.py").write_text(files["test_rooms.py"])
-    words = [Path(sys.executable).with_name("pytest"), "-p", "no:cacheprovider", "-q"]
+    words = [str(Path(sys.executable).with_name("pytest")), "-p", "no:cacheprovider", "-q"]
     # not by pytester, which puts the folder on PYTHONPATH
     done = subprocess.run(words, cwd=pytester.path, capture_output=True, text=True)
     assert (done.returncode == 0) == fitting, done.stdout
-    assert ("There is no module 'make_schema' for the schema" in done.stdout) != fitting
+    assert ("The schema's module 'make_schema' cannot be imported" in done.stdout) != fitting
