@@ -35,6 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     stem = one.check.rpartition("/")[2].rpartition("::")[2].replace("[", "-").replace("]", "")
     number = 0
     with restored(one) as server:
+        if not _is_ours(server, one.database):
+            raise UsageError(
+                f"The database of {of_whom(one)} is not one of the reference platform, so there is no incident of it to "
+                "promote. `smartattend db open` shows what is in it."
+            )
         database = _afresh(server, one.database)
         # its clock begins before all that happened, and stands still: nothing falls due while it exports
         with closing(InProcessPlatform(database, LoopClock(), workers=1)) as platform:
@@ -50,6 +55,15 @@ def run(arguments: argparse.Namespace) -> int:
                         f"The database of {of_whom(one)} holds no incident, so there is nothing to promote."
                     )
     return 0
+
+
+def _is_ours(server: Server, name: str) -> bool:
+    """Whether both of the reference platform's histories of migrations were applied to it."""
+    with psycopg.connect(server.dsn(name)) as connection:
+        found = connection.execute(
+            "select to_regclass('platform_version'), to_regclass('incidents_version')"
+        ).fetchone()
+    return found is not None and None not in found
 
 
 def _afresh(server: Server, name: str) -> Database:

@@ -37,3 +37,18 @@ def test_a_failed_simulation_becomes_a_recorded_incident(tmp_path: Path) -> None
     nothing = run("pytest_smartattend.cli", "promote", "no-such-check", "--out", "incidents")
     assert nothing.returncode == 2
     assert "No database of 'no-such-check' is kept" in nothing.stderr
+
+
+def test_a_database_of_ones_own_schema_has_nothing_to_promote_and_that_is_said(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "test_own.py").write_text("def test_own(database): assert database is None")
+    words = [["pytest", "-p", "no:cacheprovider"], ["pytest_smartattend.cli", "promote", "test_own", "--out=oo"]]
+    for command in words:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
+        )
+    assert done.returncode == 2
+    assert "The database of test_own.py::test_own is not one of the reference platform" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "oo").exists()
