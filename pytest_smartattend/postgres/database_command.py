@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_smartattend.errors import ServerFailed, UsageError
-from pytest_smartattend.postgres import cache, kept
+from pytest_smartattend.postgres import cache, given, kept
 from pytest_smartattend.postgres.choosing import Wanted
 from pytest_smartattend.postgres.cluster import environment
 
@@ -110,7 +110,10 @@ def restored(one: kept.Kept) -> Iterator[Server]:
         with server.connect() as connection:
             connection.execute(f'CREATE DATABASE "{one.database}" TEMPLATE template0')
         kept.run_program([programs.program("pg_restore"), "-d", dsn, str(one.folder / "dump")])
-        yield server
+        # It has the name of an ended run's: one that is given this server by URL would drop it as a dead run's.
+        with server.connect() as guard:
+            given.lock_for(guard, one.database)
+            yield server
 
 
 def _open(one: kept.Kept) -> None:

@@ -139,6 +139,12 @@ def lock(connection: psycopg.Connection, run: str) -> None:
     connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", [_LOCK, _lock_number(run)])
 
 
+def lock_for(connection: psycopg.Connection, database: str) -> None:
+    """Say, as long as `connection` lives, that the run that made `database` is alive, whoever serves it now."""
+    if found := _OWN.fullmatch(database):
+        lock(connection, found[1])
+
+
 def _lock_number(run: str) -> int:
     return int(run[:7], 16)
 

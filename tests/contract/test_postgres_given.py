@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from pytest_smartattend.errors import SchemaFailed, ServerFailed, UnsafeTarget
-from pytest_smartattend.postgres import given
+from pytest_smartattend.postgres import given, kept
 from pytest_smartattend.postgres.choosing import Wanted
+from pytest_smartattend.postgres.database_command import restored
 from pytest_smartattend.postgres.schema import EmptySchema, SqlFiles
 from pytest_smartattend.postgres.server import Server
 from pytest_smartattend.postgres.standalone import throwaway
@@ -77,6 +78,22 @@ def test_databases_of_dead_runs_are_dropped_and_those_of_living_ones_are_not(the
             assert f"smartattend_{dead}_main_1" not in databases(theirs)
             assert f"smartattend_{alive}_main_1" in databases(theirs)
         connection.execute(f"DROP DATABASE smartattend_{alive}_main_1")
+
+
+def test_a_kept_database_that_is_served_is_not_taken_for_a_dead_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with throwaway(Wanted()) as server:
+        database = server.pool(EmptySchema()).take()
+        one = kept.keep(kept.Subject(database.dsn, database.name, server.version, "it", tmp_path, 5))
+    with restored(one) as served:
+        with served.connect() as connection:
+            connection.execute("CREATE DATABASE marked")
+            connection.execute(f"COMMENT ON DATABASE marked IS '{given.MARK}'")
+        with throwaway(Wanted(postgres=url(served, "marked", "postgres"))) as another:
+            another.dsn("marked")
+            assert one.database in databases(served)
 
 
 def test_a_user_who_may_make_no_databases_is_told_what_to_do(theirs: Server) -> None:
