@@ -42,6 +42,8 @@ def test_an_option_is_read_from_command_line_environment_and_ini_in_that_order(
 ) -> None:
     (text, shown), (second_text, second_shown) = OTHER[option.name]
     pytester.makepyfile(SHOW)
+    for schema in ("a.sql", "b.sql"):  # one that is missing would end the run at its start
+        (pytester.path / schema).touch()
     assert _shown(pytester.runpytest_inprocess("-s"), option).startswith(repr(option.default))
     pytester.makeini(f"[pytest]\n{option.ini} = {text}\n")
     assert _shown(pytester.runpytest_inprocess("-s"), option).startswith(shown)
@@ -56,6 +58,7 @@ def test_an_option_is_read_from_command_line_environment_and_ini_in_that_order(
     [
         ("target", "production"),
         ("platform_workers", "0"),
+        ("postgres", "mysql"),
         ("postgres_version", "latest"),
         ("keep", "-1"),
         ("seed", "soon"),
