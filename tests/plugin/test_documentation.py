@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,13 @@ def test_the_module_of_a_python_schema_must_be_importable(pytester: pytest.Pytes
     done = subprocess.run(words, cwd=pytester.path, capture_output=True, text=True)
     assert (done.returncode == 0) == fitting, done.stdout
     assert ("The schema's module 'make_schema' cannot be imported" in done.stdout) != fitting
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="there is no psql here")
+def test_what_only_psql_understands_goes_by_the_script(pytester: pytest.Pytester) -> None:
+    for name, text in _files(HOW_TO / "only-the-fixtures.md").items():
+        (pytester.path / name).write_text(text.replace('"schema.sql"', '"command: sh schema.sh schema.sql"'))
+    with (pytester.path / "schema.sql").open("a") as file:
+        file.write("\\echo made\ncreate index concurrently seats on rooms (seats);\n")
+    done = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
+    assert done.ret == 0
