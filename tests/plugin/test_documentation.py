@@ -47,7 +47,8 @@ def test_the_scope_of_only_the_fixtures_gives_a_true_verdict(
     for name, content in _files(HOW_TO / "only-the-fixtures.md").items():
         (pytester.path / name).write_text(content.replace(text, broken) if name.endswith(".py") and text else content)
     options = ("--smartattend-scope=readiness.toml", "--smartattend-report=reports")
-    pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options)
+    done = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options)
+    assert "asyncio_default_fixture_loop_scope" not in done.stdout.str() + done.stderr.str()
     assert json.loads((pytester.path / "reports" / "readiness.json").read_text())["status"] == status
 
 
