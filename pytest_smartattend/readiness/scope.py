@@ -127,6 +127,9 @@ class _Reader:
             raise self._wrong("postgres", "`postgres` must be a major version, such as 17")
         required = tuple(self._own(table.get("required", [])))
         excluded = tuple(self._entries(table, "not_applicable", required))
+        for one in required:
+            for name in (entry["id"] for entry in excluded if covers(entry["id"], one)):
+                raise self._wrong(one, f"{one} is required and, by {name}, not applicable; take one of the two out")
         waivers = tuple(self._entries(table, "waivers", required))
         return Scope(digest, postgres, required, excluded, waivers, tuple(self._sabotages(table)))
 

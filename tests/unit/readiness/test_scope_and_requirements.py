@@ -94,6 +94,12 @@ def test_a_scope_says_what_is_required_left_out_and_waived(written: Path, tmp_pa
         ("expires = 2026-12-31", 'expires = "2026-12-31"', "must be a day"),
         ("expires = 2026-12-31", "expires = 2026-12-31T00:00:00Z", "must be a day"),
         ("[[waivers]]", "[waivers]", "two brackets"),
+        ('id = "scenarios/b"', 'id = "scenarios"', ":3: scenarios/own is required and, by scenarios, not applicable"),
+        (
+            'id = "scenarios/b"',
+            'id = "scenarios/own"',
+            "scenarios/own is required and, by scenarios/own, not applicable",
+        ),
     ],
 )
 def test_a_mistake_in_a_scope_is_named_with_file_and_line(
@@ -115,7 +121,7 @@ required = ["scenarios/own", "storms/own", "ours/own"]
 id = "scenarios/b"
 reason = "one \\"level\\" only \U0001f512\\u007f"
 [[not_applicable]]
-id = "storms"
+id = "storms/c"
 reason = "no storms here"
 [[waivers]]
 id = "scenarios/own"
