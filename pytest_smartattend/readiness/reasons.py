@@ -64,7 +64,11 @@ CODES: dict[str, Code] = {
         "a required check was never collected",
         "was its file deleted, renamed or left out of the run? `smartattend plan` lists what would run; run without paths and --suites",
     ),
-    "check_deselected": Code("incomplete", "a required check was deselected", "run without -k, -m, --deselect, --lf"),
+    "check_deselected": Code(
+        "incomplete",
+        "a required check was deselected",
+        "run without what left it out: --smartattend-checks (SMARTATTEND_CHECKS), -k, -m, --deselect or --lf",
+    ),
     "check_not_run": Code(
         "incomplete",
         "a required check was collected and not run",

@@ -31,6 +31,7 @@ def test_only_the_checks_that_were_named_run_and_the_verdict_is_incomplete_witho
     passed = [one["id"] for one in judged.document["groups"][0]["checks"] if one["status"] == "passed"]
     assert passed == ran
     assert judged.codes == ([] if len(ran) == 3 else ["check_deselected"])
+    assert ("run without what left it out: --smartattend-checks" in judged.output) == (len(ran) < 3)
 
 
 def test_they_are_selected_in_every_worker_alike(project: Project) -> None:
