@@ -24,6 +24,14 @@ _REDIRECTING = frozenset({"host", "hostaddr", "service", "servicefile", "dbname"
 _OWN = re.compile(r"smartattend_([0-9a-f]{12})_.*")
 
 
+def allowing(host: str) -> str:
+    """How each door is told that `host` may be written to."""
+    return (
+        f"--smartattend-allow-host={host} to pytest (behind -- to `smartattend readiness`), "
+        f"--allow-host={host} to `smartattend conform`"
+    )
+
+
 def check(url: str, allow_host: tuple[str, ...]) -> None:
     """Refuse a URL that names no host, or one that is neither loopback nor allowed. Connects to nothing.
 
@@ -46,9 +54,7 @@ def check(url: str, allow_host: tuple[str, ...]) -> None:
             f"{shown}: the parameter {', '.join(sorted(turned))} would lead elsewhere. Write it into the URL itself."
         )
     if host not in allow_host and not _is_loopback(host):
-        raise UnsafeTarget(
-            f"{shown} is not on this machine. If it may be written to, say so: --smartattend-allow-host={host}"
-        )
+        raise UnsafeTarget(f"{shown} is not on this machine. If it may be written to, say so: {allowing(host)}.")
 
 
 def refuse_redirection() -> None:

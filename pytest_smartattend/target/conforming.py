@@ -247,7 +247,7 @@ class _Walk:
 
     def _subject(self, name: str) -> str:
         if name not in self.kept:
-            raise NotOffered(f"{name} on which it could be tried")
+            raise NotOffered(f"{'an' if name[0] in 'aeiou' else 'a'} {name} on which it could be tried")
         return self.kept[name]
 
     def untried(self) -> Iterator[Finding]:
@@ -256,8 +256,8 @@ class _Walk:
             if not self._offers(operation):
                 yield Finding(operation, "not offered")
             elif operation not in self._tried:
-                lacking = self._lacking.get(operation, "no step does it")
-                yield Finding(operation, "not tried", lacking)
+                lacking = self._lacking.get(operation)
+                yield Finding(operation, "not tried", f"lacks {lacking}" if lacking else "no step does it")
 
 
 def _wrong(step: _Step, answer: Answer) -> str:

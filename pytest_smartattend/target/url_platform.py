@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pytest_smartattend.errors import TargetFailed, UnsafeTarget
+from pytest_smartattend.errors import TargetFailed, UnsafeTarget, UsageError
+from pytest_smartattend.postgres.given import allowing
 from pytest_smartattend.target.adapted import AdaptedPlatform
 from pytest_smartattend.target.adapter import Adapter, fill
 from pytest_smartattend.target.operations import operation_of
@@ -87,15 +88,22 @@ def check(url: str, adapter: Adapter, allow_host: Sequence[str]) -> None:
 
     Raises:
         UnsafeTarget: see above.
+        UsageError: it is no URL of a web server.
     """
-    host = urlsplit(url).hostname or ""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.scheme in {"http", "https"} else ""
+    except ValueError:  # such as http://[
+        host = ""
+    if not host:
+        raise UsageError(f"{url!r} is no web address. Give the platform's, such as http://127.0.0.1:8000.")
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = host == "localhost"
     if not loopback and host not in allow_host:
         raise UnsafeTarget(
-            f"{url} is not on this machine, and the suites write to it. If it may be written to: --smartattend-allow-host={host}."
+            f"{url} is not on this machine, and the suites write to it. If it may be written to: {allowing(host)}."
         )
     if url not in {one.rstrip("/") for one in adapter.url.disposable}:
         raise UnsafeTarget(

@@ -85,7 +85,8 @@ def test_what_could_not_be_tried_is_told_with_what_was_lacking(look: Look, monke
         "POST /corrections/{id}/revert",
         "POST /incidents/{id}/resolve",
     }
-    record, successor, resolved = "record on which it could be tried", "a second admin", "POST /incidents/{id}/resolve"
+    record, successor = "lacks a record on which it could be tried", "lacks a second admin"
+    resolved = "lacks POST /incidents/{id}/resolve"
     assert {one.operation: one.how for one in found if one.word == "not tried"} == {
         "GET /attendance/{id}": record,
         "GET /attendance/{id}/history": record,
@@ -160,3 +161,17 @@ def test_init_and_conform_say_what_they_need(tmp_path: Path, capsys: pytest.Capt
     assert "--target=command needs --command=…" in capsys.readouterr().err
     assert cli.main(["conform", "--target=url", "--url=http://127.0.0.1:9", "--adapter=reference"]) == 1
     assert "is not marked as disposable" in capsys.readouterr().err
+    assert cli.main(["conform", "--target=url", "--url=http://example.test", "--adapter=reference"]) == 1
+    assert " --allow-host=example.test to `smartattend conform`" in capsys.readouterr().err
+    for wrong in ("notaurl", "ftp://127.0.0.1", "http://[", "http://"):
+        assert cli.main(["conform", "--target=url", f"--url={wrong}", "--adapter=reference"]) == 2
+        assert "is no web address" in capsys.readouterr().err
+
+
+def test_a_platform_that_offers_nothing_has_not_shown_that_it_conforms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adapter.toml").write_text(REFERENCE.read_text() + '[api]\nnot_offered = ["* /*"]\n')
+    assert cli.main(["conform", "--target=command", f"--command={COMMAND}", "--adapter=adapter.toml"]) == 1
+    assert "nothing was shown" in capsys.readouterr().out
