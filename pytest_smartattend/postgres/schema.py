@@ -114,7 +114,7 @@ def _sql_failed(file: Path, text: bytes, problem: Exception) -> str:
 
 @dataclass(frozen=True)
 class Command:
-    """A program such as Prisma, Knex, Flyway or Alembic, run in `root` with ``DATABASE_URL`` and libpq's variables set."""
+    """A program such as Prisma, Knex, Flyway or Alembic, run in `root` with ``DATABASE_URL`` and none of our ``PG…``."""
 
     words: tuple[str, ...]
     root: Path
