@@ -25,6 +25,7 @@ def test_the_sample_is_a_sound_document_of_a_run_that_was_not_interrupted() -> N
     assert sealing.faults(document, b"", must_be_signed=False) == []
     assert document["status"] in {"ready", "at_risk"}
     assert document["target"]["name"] == "reference"
+    assert document["scope"]["requirements"]["version"] == requirements.load().version, "make sample"
     assert re.fullmatch(r"[0-9a-f]{40}", document["subject"]["commit"])
     assert {group["name"] for group in document["groups"]} == {"simulations", "drills", "replays", "handoffs"}
     assert [entry["id"] for entry in document["scope"]["not_applicable"]] == ["scenarios", "storms"]
