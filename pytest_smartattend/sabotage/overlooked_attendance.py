@@ -40,6 +40,22 @@ def _judge_clocks_first(app: Any) -> None:  # noqa: ANN401
     desk.decide = decide
 
 
+def _take_no_value_away(app: Any) -> None:  # noqa: ANN401
+    rules = app.state.platform.corrections.rules
+    honest = rules.effective
+
+    def effective(submitted: Any, corrections: Any) -> Any:  # noqa: ANN401
+        kept = [
+            dataclasses.replace(
+                one, corrected={name: value for name, value in one.corrected.items() if value is not None}
+            )
+            for one in corrections
+        ]
+        return honest(submitted, kept)
+
+    rules.effective = effective
+
+
 @dataclasses.dataclass(frozen=True)
 class _Refused:
     """The answer to a clock that is refused."""
@@ -187,6 +203,7 @@ OVERLOOKED_ATTENDANCE = (
         "the list of corrections tells as holding what was reverted",
         _list_as_if_nothing_were_reverted,
     ),
+    Sabotage("correction-to-nothing-ignored", "a correction cannot take a value away", _take_no_value_away),
     Sabotage("failed-checkins-not-counted", "check-ins that are refused count as successes", _count_no_failed_checkin),
     Sabotage(
         "metrics-rls-off",

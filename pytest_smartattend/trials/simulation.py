@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 
 from pytest_smartattend.engine import chain
+from pytest_smartattend.errors import NotOffered
 from pytest_smartattend.evidence import stopwatch
 from pytest_smartattend.evidence.record import Evidence
 from pytest_smartattend.loop.clock import LoopClock
@@ -115,6 +116,7 @@ class Simulation:
                 self._follow(incident["id"], created, line)
         self._platform.sleep_until(created + script[-1].at + AFTERWARDS)
         timeline = self._tenant.admin.part(incident["id"], "timeline").must()
+        self._list_escalations(incident["id"], timeline)
         self._platform.stop()
         self._compare(timeline, created, script, digest)
         self._is_stable(incident["id"], timeline)
@@ -136,6 +138,15 @@ class Simulation:
         wanted = {"due_at": line.due, "breached_at": line.breached}
         self._evidence.expect(f"{line.promise} at +{line.at}", window["status"], line.status)
         self._evidence.expect(f"end of {line.promise} at +{line.at}", seen, wanted)
+
+    def _list_escalations(self, incident_id: str, timeline: Mapping[str, Any]) -> None:
+        try:
+            steps = self._tenant.admin.part(incident_id, "escalations").must()["items"]
+        except NotOffered as why:  # a list of its own: what the simulation is about is shown all the same
+            self._evidence.note(str(why))
+            return
+        climbed = [event["actor"] for event in timeline["events"] if event["kind"] == "escalated"]
+        self._evidence.expect("who escalated, as the list has it", [step["actor"] for step in steps], climbed)
 
     def _compare(self, timeline: Mapping[str, Any], created: datetime, script: Script, digest: str) -> None:
         roles = {self._tenant.actor(role).user_id: role for role in ("member", "staff", "admin", "superadmin")}

@@ -163,7 +163,7 @@ def test_a_correction_stands_beside_the_record_and_is_reverted_once(
 
 
 @pytest.mark.scenario("scenarios/corrections")
-@pytest.mark.detects("newest-correction-only", "reverts-overlooked-in-history")
+@pytest.mark.detects("newest-correction-only", "reverts-overlooked-in-history", "correction-to-nothing-ignored")
 @pytest.mark.parametrize("kind", KINDS)
 def test_corrections_of_different_values_hold_beside_each_other_wherever_they_are_read(
     _smartattend_tenants: Callable[..., Tenant], _smartattend_evidence: Evidence, kind: str
@@ -172,7 +172,7 @@ def test_corrections_of_different_values_hold_beside_each_other_wherever_they_ar
     record = _recorded(tenant)
     day, another_day = contract.DAY[kind], tenant.roster.days[1].isoformat()
 
-    def expect(when: str, **corrected: str) -> None:
+    def expect(when: str, **corrected: str | None) -> None:
         wanted = {"submitted": record["submitted"], "effective": {**record["submitted"], **corrected}}
         for name, read in (("record", tenant.staff.attendance), ("corrections", tenant.staff.corrections)):
             told = read(record["id"]).must()
@@ -183,6 +183,9 @@ def test_corrections_of_different_values_hold_beside_each_other_wherever_they_ar
     expect("after the first", **{day: another_day})
     of_device = tenant.staff.correct(record["id"], {"device_id": "door"}).must()["id"]
     expect("after both", **{day: another_day, "device_id": "door"})
+    of_nothing = tenant.staff.correct(record["id"], {"device_id": None}).must()["id"]
+    expect("after one that takes a value away", **{day: another_day, "device_id": None})
+    tenant.admin.revert(of_nothing).must()
     tenant.admin.revert(of_day).must()
     expect("after a revert", device_id="door")
     tenant.admin.revert(of_device).must()

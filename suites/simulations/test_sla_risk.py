@@ -75,6 +75,7 @@ def test_a_promise_at_risk_is_noticed_at_its_instant_and_kept_in_the_end(_smarta
 
 @pytest.mark.simulation("simulations/sla-breach")
 @pytest.mark.detects(
+    "own-escalations-unlisted",
     "breach-noticed-late",
     "noticed-by-each-worker",
     "monitor-on-the-wall-clock",

@@ -159,9 +159,9 @@ def test_init_and_conform_say_what_they_need(tmp_path: Path, capsys: pytest.Capt
     assert "is no folder" in capsys.readouterr().err
     assert cli.main(["conform", "--target=command", "--adapter=reference"]) == 2
     assert "--target=command needs --command=…" in capsys.readouterr().err
-    assert cli.main(["conform", "--target=url", "--url=http://127.0.0.1:9", "--adapter=reference"]) == 1
+    assert cli.main(["conform", "--target=url", "--url=http://127.0.0.1:9", "--adapter=reference"]) == 2
     assert "is not marked as disposable" in capsys.readouterr().err
-    assert cli.main(["conform", "--target=url", "--url=http://example.test", "--adapter=reference"]) == 1
+    assert cli.main(["conform", "--target=url", "--url=http://example.test", "--adapter=reference"]) == 2
     assert " --allow-host=example.test to `smartattend conform`" in capsys.readouterr().err
     for wrong in ("notaurl", "ftp://127.0.0.1", "http://[", "http://"):
         assert cli.main(["conform", "--target=url", f"--url={wrong}", "--adapter=reference"]) == 2

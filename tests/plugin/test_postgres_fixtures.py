@@ -205,7 +205,10 @@ def test_an_unknown_check_is_answered_with_what_there_is(pytester: pytest.Pytest
     [
         ("postgres=mysql", "--smartattend-postgres: cannot read 'mysql' *. Give auto, embedded*"),
         ("postgres=postgresql://u@127.0.0.1", "postgresql://u@127.0.0.1 must name one user*"),
-        ("postgres=postgresql://u@db.example.org/d", "*is not on this machine*--smartattend-allow-host=db.example.org"),
+        (
+            "postgres=postgresql://u@db.example.org/d",
+            "*is not on this machine*--smartattend-allow-host=db.example.org*",
+        ),
         ("schema=none.sql", "The schema's file *none.sql does not exist. Give SQL files*"),
         ("schema=command: a 'b", "The schema * cannot be read: No closing quotation*"),
     ],
