@@ -172,6 +172,7 @@ class Served:
         self.log = folder / "log"
         dsn = database.dsn_as("smartattend_app")
         given = {"DATABASE_URL": dsn, "TOKEN_SECRET": "s" * 32, "PORT": "0", "SMARTATTEND_READY_FILE": str(self.ready)}
+        given["STOP_WITH_STDIN"] = "1"  # it outlives no killed run
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pytest_smartattend.reference.serve"],
